@@ -1,0 +1,50 @@
+#include "kernels.h"
+
+hc_tier hc_cpu_tier(void)
+{
+#ifdef HC_X86_64
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi"))
+        return HC_TIER_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+        return HC_TIER_AVX2;
+#endif
+    return HC_TIER_C;
+}
+
+hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
+{
+    hc_tier machine = hc_cpu_tier();
+    if (tier == HC_TIER_BEST || tier > machine)
+        tier = machine;
+
+    hc_convert_c(&kernels->convert);
+    hc_dequant_c(&kernels->dequant);
+    hc_pair_moments_c(&kernels->pair_moments);
+    hc_pair_extent_c(&kernels->pair_extent);
+    hc_pair_search_c(&kernels->pair_search);
+    hc_bitpack_c(&kernels->bitpack);
+    hc_pair_decode_c(&kernels->pair_decode);
+    hc_compare_c(&kernels->compare);
+#ifdef HC_X86_64
+    if (tier >= HC_TIER_AVX2) {
+        hc_convert_avx2(&kernels->convert);
+        hc_pair_moments_avx2(&kernels->pair_moments);
+        hc_pair_extent_avx2(&kernels->pair_extent);
+        hc_pair_search_avx2(&kernels->pair_search);
+        hc_bitpack_avx2(&kernels->bitpack);
+        hc_pair_decode_avx2(&kernels->pair_decode);
+        hc_compare_avx2(&kernels->compare);
+    }
+    if (tier >= HC_TIER_AVX512) {
+        hc_convert_avx512(&kernels->convert);
+        hc_pair_moments_avx512(&kernels->pair_moments);
+        hc_pair_extent_avx512(&kernels->pair_extent);
+        hc_pair_search_avx512(&kernels->pair_search);
+        hc_bitpack_avx512(&kernels->bitpack);
+        hc_pair_decode_avx512(&kernels->pair_decode);
+        hc_compare_avx512(&kernels->compare);
+    }
+#endif
+    return tier;
+}

@@ -1,0 +1,34 @@
+/* All operations of a context: plain C fills the table, better tiers overwrite what they have. */
+#ifndef HC_KERNELS_KERNELS_H
+#define HC_KERNELS_KERNELS_H
+
+#include <hyperc/hyperc.h>
+
+#include "bitpack/bitpack.h"
+#include "compare/compare.h"
+#include "convert/convert.h"
+#include "dequant/dequant.h"
+#include "pair_decode/pair_decode.h"
+#include "pair_extent/pair_extent.h"
+#include "pair_moments/pair_moments.h"
+#include "pair_search/pair_search.h"
+
+struct hc_kernels {
+    struct hc_convert_ops convert;
+    struct hc_dequant_ops dequant;
+    struct hc_pair_moments_ops pair_moments;
+    struct hc_pair_extent_ops pair_extent;
+    struct hc_pair_search_ops pair_search;
+    struct hc_bitpack_ops bitpack;
+    struct hc_pair_decode_ops pair_decode;
+    struct hc_compare_ops compare;
+};
+
+/* The best tier that this machine runs. */
+hc_tier hc_cpu_tier(void);
+
+/* Fills the table with the best implementations up to `tier` (HC_TIER_BEST: the machine's), and
+ * returns the tier that was taken: never more than the machine has. */
+hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier);
+
+#endif
