@@ -1,0 +1,426 @@
+/* hc_compress: one run from an opened source to a folder that appears whole.
+ *
+ *   OUTPUT.partial/journal   what is done (journal.h)
+ *   OUTPUT.partial/model/    the result in the making; moved to OUTPUT by one rename at the very end
+ */
+#include "config.h"
+#include "gguf.h"
+#include "manifest.h"
+#include "run.h"
+#include "selection.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { IDENTITY_BYTES = 1 << 16, MAX_CONFIG = 64 << 20 };
+
+#define INDEX_NAME "model.safetensors.index.json"
+#define CONFIG_NAME "config.json"
+
+struct paths {
+    char *output, *work, *journal, *stage;
+};
+
+void hc_compress_options_init(hc_compress_options *options)
+{
+    *options = (hc_compress_options){
+        .method = "pair",
+        .pair = {.side = 0.1, .classes = 3, .loss_max = 0.001, .loss_threshold = 0.001, .keep_above = INFINITY},
+    };
+}
+
+static hc_status out_of_memory(struct hc_error *error)
+{
+    return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+}
+
+/* ---- Where things go ------------------------------------------------------------------------ */
+
+static void paths_free(struct paths *paths)
+{
+    free(paths->output);
+    free(paths->work);
+    free(paths->journal);
+    free(paths->stage);
+}
+
+static hc_status paths_make(const char *output, struct paths *paths, struct hc_error *error)
+{
+    if (output[0] == 0)
+        return hc_fail(error, HC_ERR_ARGUMENT, "the output has no name");
+    *paths = (struct paths){.output = hc_path_trim(output)};
+    paths->work = paths->output ? hc_path_append(paths->output, ".partial") : NULL;
+    paths->journal = paths->work ? hc_path_join(paths->work, "journal") : NULL;
+    paths->stage = paths->work ? hc_path_join(paths->work, "model") : NULL;
+    return paths->stage ? HC_OK : out_of_memory(error);
+}
+
+/* The output must not be the input, nor hold it: replacing the one would lose the other. */
+static hc_status check_overlap(const char *input, const char *output, struct hc_error *error)
+{
+    if (hc_path_contains(output, input))
+        return hc_fail(error, HC_ERR_ARGUMENT, "%s: the output %s", output,
+                       hc_path_contains(input, output) ? "is the input itself" : "is a folder that holds the input");
+    return HC_OK;
+}
+
+/* Something is there, and it is not an empty folder. */
+static bool is_taken(const char *path)
+{
+    return hc_path_exists(path) && !hc_path_is_empty_directory(path);
+}
+
+/* Decides what may happen to what is there already. */
+static hc_status check_present(const struct paths *paths, const hc_compress_options *options, struct hc_error *error)
+{
+    bool taken = is_taken(paths->output), begun = is_taken(paths->work);
+    if (taken && !options->force && !(options->resume && begun))
+        return hc_fail(error, HC_ERR_EXISTS, "%s: is there already; --force replaces it", paths->output);
+    if (begun && !options->resume && !options->force)
+        return hc_fail(error, HC_ERR_EXISTS,
+                       "%s: an interrupted run lies there; --resume finishes it, --force starts over", paths->work);
+    return HC_OK;
+}
+
+/* ---- What the journal identifies a run by --------------------------------------------------- */
+
+static json_t *patterns_json(const hc_patterns *patterns)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < patterns->count; i++)
+        json_array_append_new(list, json_string(patterns->items[i]));
+    return list;
+}
+
+/* Name, size, time and the beginning of every weight file: a changed input must not be mixed with what is done. */
+static json_t *input_json(const struct hc_source *source)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < source->file_count; i++) {
+        const struct hc_file *file = &source->files[i];
+        uint64_t head = file->data_offset > IDENTITY_BYTES ? file->data_offset : IDENTITY_BYTES;
+        char checksum[HC_CHECKSUM_DIGITS + 1];
+        struct stat info = {0};
+        stat(file->path, &info);
+        hc_checksum(file->data, head < file->size ? head : file->size, checksum);
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:s}", "name", file->name, "bytes",
+                                              (json_int_t)file->size, "seconds", (json_int_t)info.st_mtim.tv_sec,
+                                              "nanoseconds", (json_int_t)info.st_mtim.tv_nsec, "head", checksum));
+    }
+    return list;
+}
+
+static json_t *identity_json(const struct hc_run *run, const json_t *method_options)
+{
+    return json_pack("{s:s, s:i, s:s, s:O, s:o, s:o, s:o}", "version", hc_version(), "format", HC_FORMAT_VERSION,
+                     "method", run->method->name, "options", method_options, "only",
+                     patterns_json(&run->options->only), "keep", patterns_json(&run->options->keep), "input",
+                     input_json(run->source));
+}
+
+/* ---- The files beside the shards ------------------------------------------------------------ */
+
+static hc_status write_text(const struct paths *paths, const char *name, const char *text, json_t *manifest,
+                            struct hc_error *error)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    char *path = hc_path_join(paths->stage, name);
+    if (!path)
+        return out_of_memory(error);
+    hc_checksum(text, strlen(text), checksum);
+    hc_status status = hc_write_file(path, text, strlen(text), error);
+    if (status == HC_OK && manifest)
+        status = hc_manifest_add_file(manifest, name, strlen(text), checksum, error);
+    free(path);
+    return status;
+}
+
+/* Writes a JSON object (stolen) with a newline behind it. */
+static hc_status write_json(const struct paths *paths, const char *name, json_t *json, json_t *manifest,
+                            struct hc_error *error)
+{
+    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    char *line = text ? hc_path_append(text, "\n") : NULL;
+    hc_status status = line ? write_text(paths, name, line, manifest, error) : out_of_memory(error);
+    json_decref(json);
+    free(text);
+    free(line);
+    return status;
+}
+
+static hc_status write_config(const struct hc_run *run, const struct paths *paths, const json_t *method_options,
+                              json_t *manifest, struct hc_error *error)
+{
+    char *path = hc_path_join(run->source->path, CONFIG_NAME), *text = NULL, *out = NULL;
+    json_t *made = NULL, *quantization = NULL;
+    size_t bytes;
+    hc_status status = path ? HC_OK : out_of_memory(error);
+    if (status == HC_OK && run->source->kind == HC_SOURCE_DIRECTORY && hc_path_exists(path))
+        status = hc_read_file(path, MAX_CONFIG, &text, &bytes, error);
+    else if (status == HC_OK && run->source->kind == HC_SOURCE_GGUF)
+        status = hc_gguf_config(run->source, &made, error);
+    if (status != HC_OK)
+        goto done;
+    if (made && !(text = json_dumps(made, JSON_INDENT(2)))) {
+        status = out_of_memory(error);
+        goto done;
+    }
+    quantization = json_pack("{s:s, s:i, s:s}", "quant_method", "hyperc", "format", HC_FORMAT_VERSION, "method",
+                             run->method->name);
+    json_object_update(quantization, (json_t *)method_options);
+    HC_TRY(hc_config_add(text, quantization, path, &out, error));
+    HC_TRY(write_text(paths, CONFIG_NAME, out, manifest, error));
+done:
+    json_decref(made);
+    json_decref(quantization);
+    free(path);
+    free(text);
+    free(out);
+    return status;
+}
+
+static hc_status copy_one(const struct hc_run *run, const struct paths *paths, const char *name, json_t *manifest,
+                          struct hc_error *error)
+{
+    char *from = hc_path_join(run->source->path, name), *to = hc_path_join(paths->stage, name);
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    uint64_t bytes = 0;
+    hc_status status = from && to ? HC_OK : out_of_memory(error);
+    if (status == HC_OK)
+        status = hc_make_parents(to, error);
+    if (status == HC_OK)
+        status = hc_copy_file(from, to, checksum, &bytes, error);
+    if (status == HC_OK)
+        status = hc_manifest_add_file(manifest, name, bytes, checksum, error);
+    free(from);
+    free(to);
+    return status;
+}
+
+static hc_status copy_files(const struct hc_run *run, const struct paths *paths, json_t *manifest,
+                            struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (size_t i = 0; status == HC_OK && i < run->source->copy_count; i++) {
+        const char *name = run->source->copies[i];
+        if (strcmp(name, CONFIG_NAME) != 0 && strcmp(name, HC_MANIFEST) != 0)
+            status = copy_one(run, paths, name, manifest, error);
+    }
+    return status;
+}
+
+/* ---- Shards --------------------------------------------------------------------------------- */
+
+static const char *shard_name(const struct hc_source *source, size_t file)
+{
+    return source->kind == HC_SOURCE_DIRECTORY ? source->files[file].name : "model.safetensors";
+}
+
+static hc_status note_shard(const char *name, const struct hc_shard_summary *summary, json_t *weight_map,
+                            uint64_t *tensor_bytes, json_t *manifest, struct hc_error *error)
+{
+    size_t i;
+    json_t *tensor;
+    json_array_foreach(summary->tensors, i, tensor)
+        if (json_object_set_new(weight_map, json_string_value(tensor), json_string(name)) != 0)
+            return out_of_memory(error);
+    *tensor_bytes += summary->file_bytes - summary->header_bytes;
+    return hc_manifest_add_shard(manifest, name, summary->file_bytes, summary->header_bytes, summary->header_checksum,
+                                 error);
+}
+
+/* All shards, and the index if there are several. */
+static hc_status write_shards(struct hc_run *run, const struct paths *paths, json_t *manifest, struct hc_error *error)
+{
+    json_t *weight_map = json_object();
+    uint64_t tensor_bytes = 0;
+    hc_status status = HC_OK;
+    for (size_t file = 0; status == HC_OK && file < run->source->file_count; file++) {
+        const char *name = shard_name(run->source, file);
+        struct hc_shard_summary summary = {0};
+        char *path = paths ? hc_path_join(paths->stage, name) : NULL;
+        status = paths && !path ? out_of_memory(error) : hc_shard_write(run, file, path, &summary, error);
+        if (status == HC_OK)
+            status = note_shard(name, &summary, weight_map, &tensor_bytes, manifest, error);
+        json_decref(summary.tensors);
+        free(path);
+    }
+    if (status == HC_OK && paths && run->source->file_count > 1)
+        status = write_json(paths, INDEX_NAME,
+                            json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)tensor_bytes,
+                                      "weight_map", weight_map),
+                            manifest, error);
+    json_decref(weight_map);
+    return status;
+}
+
+/* ---- The run -------------------------------------------------------------------------------- */
+
+static json_t *manifest_begin(const struct hc_run *run, const json_t *method_options)
+{
+    return json_pack("{s:i, s:s, s:s, s:O, s:[], s:[]}", "format", HC_FORMAT_VERSION, "version", hc_version(), "method",
+                     run->method->name, "options", method_options, "shards", "files");
+}
+
+/* Everything into the stage. */
+static hc_status make_model(struct hc_run *run, const struct paths *paths, const json_t *method_options,
+                            struct hc_error *error)
+{
+    json_t *manifest = manifest_begin(run, method_options);
+    hc_status status = manifest ? HC_OK : out_of_memory(error);
+    if (status == HC_OK)
+        status = write_shards(run, paths, manifest, error);
+    run->meter.progress.tensor = NULL;
+    if (status == HC_OK && paths) {
+        HC_TRY(write_config(run, paths, method_options, manifest, error));
+        HC_TRY(copy_files(run, paths, manifest, error));
+        HC_TRY(write_json(paths, HC_MANIFEST, json_incref(manifest), NULL, error));
+        HC_TRY(hc_sync_directory(paths->stage, error));
+    }
+done:
+    json_decref(manifest);
+    return status;
+}
+
+/* True if an earlier run moved its result into place and was killed before it could tidy up. */
+static bool was_finished(const struct hc_run *run, const struct paths *paths)
+{
+    char *path = hc_path_join(paths->output, HC_MANIFEST), checksum[HC_CHECKSUM_DIGITS + 1] = "";
+    bool done = false;
+    if (path && hc_path_exists(path) && hc_checksum_file(path, checksum, NULL, NULL) != HC_OK)
+        checksum[0] = 0;
+    for (size_t i = json_array_size(run->journal.records); i-- > 0;) {
+        const char *finished = json_string_value(json_object_get(json_array_get(run->journal.records, i), "finished"));
+        if (!finished)
+            break;
+        done = done || strcmp(finished, checksum) == 0;
+        json_array_remove(run->journal.records, i); /* not a tensor */
+    }
+    free(path);
+    return done;
+}
+
+/* The journal goes last: as long as anything is left, it tells what. */
+static hc_status tidy_up(const struct paths *paths, struct hc_error *error)
+{
+    hc_status status = hc_remove_tree(paths->stage, error);
+    if (status == HC_OK)
+        status = hc_remove_tree(paths->work, error);
+    return status;
+}
+
+/* The last steps: the journal learns that the stage is whole, the stage becomes the output, the rest goes. */
+static hc_status publish(struct hc_run *run, const struct paths *paths, struct hc_error *error)
+{
+    char *manifest = hc_path_join(paths->stage, HC_MANIFEST), checksum[HC_CHECKSUM_DIGITS + 1];
+    hc_status status = manifest ? HC_OK : out_of_memory(error);
+    if (status != HC_OK)
+        return status;
+    HC_TRY(hc_checksum_file(manifest, checksum, NULL, error));
+    HC_TRY(hc_journal_add(&run->journal, json_pack("{s:s}", "finished", checksum), error));
+    HC_TRY(hc_journal_commit(&run->journal, error));
+    HC_TRY(hc_move_into_place(paths->stage, paths->output, run->options->force, error));
+    HC_TRY(tidy_up(paths, error));
+done:
+    free(manifest);
+    return status;
+}
+
+/* Opens the work folder: an earlier run's to go on with, or a new one. */
+static hc_status open_work(struct hc_run *run, const struct paths *paths, const json_t *identity,
+                           struct hc_error *error)
+{
+    hc_status status;
+    if (run->options->force && !run->options->resume)
+        HC_TRY(hc_remove_tree(paths->work, error));
+    HC_TRY(hc_make_parents(paths->work, error));
+    HC_TRY(hc_make_directory(paths->work, error));
+    HC_TRY(hc_journal_open(&run->journal, paths->journal, identity, error));
+    HC_TRY(hc_make_directory(paths->stage, error));
+    HC_TRY(hc_sync_directory(paths->work, error));
+done:
+    return status;
+}
+
+/* --resume where nothing is left to do: the output is there, whole, and was made with the same options. */
+static bool is_complete(const struct hc_run *run, const struct paths *paths, const json_t *method_options)
+{
+    json_t *manifest = NULL;
+    if (!run->options->resume || is_taken(paths->work) || !is_taken(paths->output) ||
+        hc_manifest_read(paths->output, &manifest, NULL) != HC_OK)
+        return false;
+    const char *method = json_string_value(json_object_get(manifest, "method"));
+    bool same = method && strcmp(method, run->method->name) == 0 &&
+                json_equal(json_object_get(manifest, "options"), method_options);
+    json_decref(manifest);
+    return same;
+}
+
+static hc_status run_on_disk(struct hc_run *run, const char *output, const json_t *method_options,
+                             struct hc_error *error)
+{
+    struct paths paths = {0};
+    json_t *identity = identity_json(run, method_options);
+    hc_status status = identity ? HC_OK : out_of_memory(error);
+    if (status != HC_OK)
+        return status;
+    HC_TRY(paths_make(output, &paths, error));
+    HC_TRY(check_overlap(run->source->path, paths.output, error));
+    if (is_complete(run, &paths, method_options))
+        goto done;
+    HC_TRY(check_present(&paths, run->options, error));
+    HC_TRY(open_work(run, &paths, identity, error));
+    if (was_finished(run, &paths)) {
+        status = tidy_up(&paths, error);
+        goto done;
+    }
+    run->records_found = json_array_size(run->journal.records);
+    HC_TRY(make_model(run, &paths, method_options, error));
+    HC_TRY(publish(run, &paths, error));
+done:
+    hc_journal_close(&run->journal);
+    json_decref(identity);
+    paths_free(&paths);
+    return status;
+}
+
+/* A model that hyperc made is not compressed twice. */
+static hc_status check_source(const struct hc_source *source, struct hc_error *error)
+{
+    for (size_t f = 0; f < source->file_count; f++)
+        for (size_t i = 0; i < source->files[f].metadata_count; i++)
+            if (strcmp(source->files[f].metadata_keys[i], HC_VERSION_KEY) == 0)
+                return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: is compressed already", source->files[f].path);
+    return HC_OK;
+}
+
+hc_status hc_compress(hc_context *context, const char *input, const char *output, const hc_compress_options *options)
+{
+    struct hc_error *error = &context->error;
+    struct hc_source *source = NULL;
+    json_t *method_options = NULL;
+    struct hc_run run = {.context = context, .options = options, .journal = {.file = {.fd = -1}}};
+    hc_status status;
+    run.last_commit = hc_now();
+    run.method = hc_method_find(options->method);
+    if (!run.method)
+        return hc_fail(error, HC_ERR_ARGUMENT, "unknown method '%s'", options->method);
+    HC_TRY(run.method->options(options, &method_options, error));
+    HC_TRY(hc_source_open(input, &source, error));
+    HC_TRY(check_source(source, error));
+    run.source = source;
+    uint64_t weights = 0;
+    for (size_t i = 0; i < source->tensor_count; i++)
+        weights += source->tensors[i].weights;
+    hc_meter_begin(&run.meter, context, source->tensor_count, weights);
+    HC_TRY(options->dry_run ? make_model(&run, NULL, method_options, error)
+                            : run_on_disk(&run, output, method_options, error));
+    hc_meter_report(&run.meter, 0, NULL); /* cannot stop what is done */
+done:
+    hc_source_close(source);
+    json_decref(method_options);
+    return status;
+}

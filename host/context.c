@@ -1,0 +1,68 @@
+#include "context.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *hc_version(void)
+{
+    return HC_VERSION_STRING;
+}
+
+const char *hc_status_name(hc_status status)
+{
+    static const char *const names[] = {"ok",        "argument",    "memory", "io",        "corrupt",
+                                        "different", "unsupported", "exists", "cancelled", "device"};
+    return (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown";
+}
+
+/* "cpu", or a registered device and what follows its colon. */
+static hc_status open_engine(hc_context *context, const char *device)
+{
+    if (!device || strcmp(device, "cpu") == 0)
+        return hc_engine_cpu(&context->engine, &context->kernels, context->threads, &context->error);
+    size_t length = strcspn(device, ":");
+    const char *spec = device[length] ? device + length + 1 : "";
+    for (const struct hc_backend *backend = hc_backends; backend->name; backend++)
+        if (strlen(backend->name) == length && strncmp(backend->name, device, length) == 0)
+            return backend->open(&context->engine, &context->kernels, context->threads, spec, &context->error);
+    if (strncmp(device, "cuda", length) == 0 && length == 4)
+        return hc_fail(&context->error, HC_ERR_DEVICE,
+                       "device cuda: this build of hyperc has no CUDA (no CUDA compiler was found when it was built)");
+    return hc_fail(&context->error, HC_ERR_ARGUMENT, "unknown device '%s': cpu, cuda or cuda:N", device);
+}
+
+hc_status hc_context_create(hc_context **out, const hc_context_options *options)
+{
+    static const hc_context_options defaults = {.tier = HC_TIER_BEST};
+    if (!options)
+        options = &defaults;
+    hc_context *context = calloc(1, sizeof *context);
+    *out = context;
+    if (!context)
+        return HC_ERR_MEMORY;
+    if (options->threads < 0 || options->threads > 4096)
+        return hc_fail(&context->error, HC_ERR_ARGUMENT, "threads: %d is not in 0 .. 4096", options->threads);
+    context->tier = hc_kernels_init(&context->kernels, options->tier);
+    if (options->tier != HC_TIER_BEST && context->tier != options->tier)
+        return hc_fail(&context->error, HC_ERR_UNSUPPORTED, "this machine does not have the instruction set asked for");
+    context->threads = options->threads ? options->threads : omp_get_num_procs();
+    context->progress = options->progress;
+    context->user = options->user;
+    return open_engine(context, options->device);
+}
+
+void hc_context_destroy(hc_context *context)
+{
+    if (!context)
+        return;
+    if (context->engine.table)
+        context->engine.table->destroy(&context->engine);
+    free(context);
+}
+
+const char *hc_message(const hc_context *context)
+{
+    return context ? context->error.text : "out of memory";
+}

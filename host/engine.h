@@ -1,0 +1,97 @@
+/* An *engine* runs the operations of the methods over long stretches of a tensor, on one device.
+ *
+ * host/engine_cpu.c spreads the blocks over threads; cuda/ registers another. Both give the same bits: sums
+ * are made block by block in the stated lanes (kernels/common/pair.h), and added over blocks exactly
+ * (exact_sum.h), so that neither threads, nor devices, nor where a stretch is cut can show. A stretch begins at a
+ * multiple of HC_PAIR_BLOCK weights of its piece.
+ *
+ * A *piece* is what is fitted and coded as a whole: a tensor, or one expert of a 3-D expert tensor.
+ */
+#ifndef HC_HOST_ENGINE_H
+#define HC_HOST_ENGINE_H
+
+#include "error.h"
+#include "exact_sum.h"
+#include "source.h"
+
+struct hc_piece {
+    const struct hc_tensor *tensor;
+    uint64_t first;   /* of the tensor's weights */
+    uint64_t weights;
+};
+
+/* Results over a stretch; sums over stretches add up by hc_exact_add_sum, counts by +, maxima by max. */
+struct hc_moments_sum {
+    struct hc_exact_sum sum[2];
+    uint64_t non_finite;
+};
+
+struct hc_extent_sum {
+    double max_distance2;
+    uint64_t outer;
+};
+
+/* What one grid does to a stretch: pairs of class 0 ([0]) and the others ([1]). */
+struct hc_search_sum {
+    struct hc_exact_sum error[2];
+    int32_t max_code[2];
+};
+
+struct hc_compare_sum {
+    struct hc_exact_sum abs_error, squared_error, squared_weights;
+    double max_abs_error;
+};
+
+void hc_compare_add(struct hc_compare_sum *sum, const struct hc_compare_sum *other);
+
+struct hc_engine {
+    const struct hc_engine_table *table;
+    const struct hc_kernels *kernels; /* of the CPU, for what the host does itself; outlives the engine */
+    void *state;                      /* of the engine */
+};
+
+/* Every function works on the weights first .. first + count - 1 of a piece (first a multiple of HC_PAIR_BLOCK),
+ * *adds* to its result, and returns when that is complete. */
+struct hc_engine_table {
+    const char *name;
+    void (*destroy)(struct hc_engine *engine);
+
+    hc_status (*pair_moments)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                              struct hc_moments_sum *sum, struct hc_error *error);
+    hc_status (*pair_extent)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                             const struct hc_pair_grid *grid, struct hc_extent_sum *sum, struct hc_error *error);
+    /* Tries `grids` grids that differ in their classes only (grids[0] has classes 0 or 1); sums has one entry per
+     * grid; error[0] and max_code[0], the same for all of them, stand in sums[0] alone. */
+    hc_status (*pair_try)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                          const struct hc_pair_grid *grids, size_t grid_count, struct hc_search_sum *sums,
+                          struct hc_error *error);
+    /* Codes of `bits` bits, packed, to out: (pairs * bits + 7) / 8 bytes. */
+    hc_status (*pair_encode)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                             const struct hc_pair_grid *grid, unsigned bits, uint8_t *out, struct hc_error *error);
+    /* in: packed codes of the stretch, all their (pairs * bits + 7) / 8 bytes. out: count floats. HC_ERR_CORRUPT if a code is not in the table. */
+    hc_status (*pair_decode)(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
+                             const float (*table)[2], uint32_t entries, float *out, struct hc_error *error);
+    /* Decodes the stretch and holds it against the piece. */
+    hc_status (*pair_compare)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                              const uint8_t *in, unsigned bits, const float (*table)[2], uint32_t entries,
+                              struct hc_compare_sum *sum, struct hc_error *error);
+};
+
+/* The CPU's. `kernels` must outlive it. */
+hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, struct hc_error *error);
+
+/* Devices other than the CPU register here (the top target links them in); `spec` is what follows their name in
+ * --device, such as "1" in "cuda:1", or "". */
+typedef hc_status (*hc_engine_open_fn)(struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
+                                       const char *spec, struct hc_error *error);
+
+struct hc_backend {
+    const char *name;
+    hc_engine_open_fn open;
+};
+
+/* Ends with a NULL name. Defined once, by the target that links the program: host/backends_none.c has no device,
+ * cuda/backends_cuda.c has "cuda". */
+extern const struct hc_backend hc_backends[];
+
+#endif

@@ -1,0 +1,260 @@
+/* The engine of the CPU: the blocks of a stretch, spread over threads. */
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct cpu_state {
+    const struct hc_kernels *kernels;
+    int threads;
+};
+
+static const struct cpu_state *state_of(const struct hc_engine *engine)
+{
+    return engine->state;
+}
+
+/* The weights of one block as float32: in place where the file has them so, else converted into `buffer`. */
+static const float *block_weights(const struct hc_kernels *kernels, const struct hc_piece *piece, uint64_t first,
+                                  size_t n, float *buffer)
+{
+    const struct hc_tensor *tensor = piece->tensor;
+    const uint8_t *data = tensor->data + 4 * (piece->first + first);
+    if (tensor->type == HC_TYPE_F32 && !tensor->permuted_heads && (uintptr_t)data % sizeof(float) == 0)
+        return (const float *)(const void *)data;
+    hc_tensor_read(tensor, kernels, piece->first + first, n, buffer);
+    return buffer;
+}
+
+static int64_t block_count(uint64_t count)
+{
+    return (int64_t)((count + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK);
+}
+
+static size_t block_size(uint64_t count, int64_t block)
+{
+    uint64_t rest = count - (uint64_t)block * HC_PAIR_BLOCK;
+    return rest < HC_PAIR_BLOCK ? (size_t)rest : HC_PAIR_BLOCK;
+}
+
+static hc_status cpu_moments(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                             struct hc_moments_sum *sum, struct hc_error *error)
+{
+    (void)error;
+    const struct cpu_state *cpu = state_of(engine);
+#pragma omp parallel num_threads(cpu->threads)
+    {
+        struct hc_moments_sum mine = {0};
+        float buffer[HC_PAIR_BLOCK];
+#pragma omp for schedule(static)
+        for (int64_t b = 0; b < block_count(count); b++) {
+            struct hc_pair_moments result;
+            size_t n = block_size(count, b);
+            const float *weights =
+                block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            cpu->kernels->pair_moments.block(weights, n, &result);
+            mine.non_finite += result.non_finite;
+            if (result.non_finite)
+                continue; /* the sums mean nothing */
+            hc_exact_add(&mine.sum[0], result.sum[0]);
+            hc_exact_add(&mine.sum[1], result.sum[1]);
+        }
+#pragma omp critical
+        {
+            hc_exact_add_sum(&sum->sum[0], &mine.sum[0]);
+            hc_exact_add_sum(&sum->sum[1], &mine.sum[1]);
+            sum->non_finite += mine.non_finite;
+        }
+    }
+    return HC_OK;
+}
+
+static hc_status cpu_extent(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                            const struct hc_pair_grid *grid, struct hc_extent_sum *sum, struct hc_error *error)
+{
+    (void)error;
+    const struct cpu_state *cpu = state_of(engine);
+    double farthest = sum->max_distance2;
+    uint64_t outer = 0;
+#pragma omp parallel for num_threads(cpu->threads) schedule(static) reduction(max : farthest) reduction(+ : outer)
+    for (int64_t b = 0; b < block_count(count); b++) {
+        float buffer[HC_PAIR_BLOCK];
+        struct hc_pair_extent result;
+        size_t n = block_size(count, b);
+        const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+        cpu->kernels->pair_extent.block(weights, n, grid, &result);
+        if (result.max_distance2 > farthest)
+            farthest = result.max_distance2;
+        outer += result.outer;
+    }
+    sum->max_distance2 = farthest;
+    sum->outer += outer;
+    return HC_OK;
+}
+
+static void add_search(struct hc_search_sum *sum, const struct hc_pair_search *result, int part)
+{
+    hc_exact_add(&sum->error[part], result->error[part]);
+    if (result->max_code[part] > sum->max_code[part])
+        sum->max_code[part] = result->max_code[part];
+}
+
+/* One block under every grid: class 0 is the same for all, so the others see the outer pairs only. */
+static void try_block(const struct hc_kernels *kernels, const float *weights, size_t n,
+                      const struct hc_pair_grid *grids, size_t grid_count, struct hc_search_sum *sums)
+{
+    struct hc_pair_search result;
+    kernels->pair_search.block(weights, n, &grids[0], NULL, &result);
+    add_search(&sums[0], &result, 0);
+    add_search(&sums[0], &result, 1);
+    if (grid_count == 1 || result.max_code[1] < 0)
+        return;
+    float outer[HC_PAIR_BLOCK + 1];
+    size_t outer_weights = kernels->pair_search.outer(weights, n, &grids[0], outer);
+    for (size_t g = 1; g < grid_count; g++) {
+        kernels->pair_search.block(outer, outer_weights, &grids[g], NULL, &result);
+        add_search(&sums[g], &result, 1);
+    }
+}
+
+static hc_status cpu_try(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                         const struct hc_pair_grid *grids, size_t grid_count, struct hc_search_sum *sums,
+                         struct hc_error *error)
+{
+    (void)error;
+    const struct cpu_state *cpu = state_of(engine);
+#pragma omp parallel num_threads(cpu->threads)
+    {
+        struct hc_search_sum mine[HC_PAIR_MAX_CLASSES];
+        memset(mine, 0, sizeof mine);
+        for (size_t g = 0; g < grid_count; g++)
+            mine[g].max_code[0] = mine[g].max_code[1] = -1;
+        float buffer[HC_PAIR_BLOCK];
+#pragma omp for schedule(static)
+        for (int64_t b = 0; b < block_count(count); b++) {
+            size_t n = block_size(count, b);
+            const float *weights =
+                block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            try_block(cpu->kernels, weights, n, grids, grid_count, mine);
+        }
+#pragma omp critical
+        for (size_t g = 0; g < grid_count; g++)
+            for (int part = 0; part < 2; part++) {
+                hc_exact_add_sum(&sums[g].error[part], &mine[g].error[part]);
+                if (mine[g].max_code[part] > sums[g].max_code[part])
+                    sums[g].max_code[part] = mine[g].max_code[part];
+            }
+    }
+    return HC_OK;
+}
+
+/* Bytes of the codes of one full block. */
+static size_t block_bytes(unsigned bits)
+{
+    return HC_PAIR_BLOCK / 2 / 8 * (size_t)bits;
+}
+
+static hc_status cpu_encode(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                            const struct hc_pair_grid *grid, unsigned bits, uint8_t *out, struct hc_error *error)
+{
+    (void)error;
+    const struct cpu_state *cpu = state_of(engine);
+#pragma omp parallel for num_threads(cpu->threads) schedule(static)
+    for (int64_t b = 0; b < block_count(count); b++) {
+        float buffer[HC_PAIR_BLOCK];
+        uint32_t codes[HC_PAIR_BLOCK / 2];
+        struct hc_pair_search result;
+        size_t n = block_size(count, b);
+        const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+        cpu->kernels->pair_search.block(weights, n, grid, codes, &result);
+        cpu->kernels->bitpack.pack(codes, (n + 1) / 2, bits, out + (size_t)b * block_bytes(bits));
+    }
+    return HC_OK;
+}
+
+static hc_status check_codes(uint64_t bad, struct hc_error *error)
+{
+    return bad ? hc_fail(error, HC_ERR_CORRUPT, "%llu codes are not in the codebook", (unsigned long long)bad) : HC_OK;
+}
+
+static hc_status cpu_decode(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
+                            const float (*table)[2], uint32_t entries, float *out, struct hc_error *error)
+{
+    const struct cpu_state *cpu = state_of(engine);
+    uint64_t bad = 0;
+#pragma omp parallel for num_threads(cpu->threads) schedule(static) reduction(+ : bad)
+    for (int64_t b = 0; b < block_count(count); b++) {
+        size_t n = block_size(count, b);
+        const uint8_t *codes = in + (size_t)b * block_bytes(bits);
+        float *to = out + (size_t)b * HC_PAIR_BLOCK;
+        bad += cpu->kernels->pair_decode.block(codes, n / 2, bits, table, entries, to);
+        if (n % 2) { /* the second weight of the last pair is padding */
+            uint32_t code = 0;
+            for (unsigned i = 0; i < bits; i++) {
+                size_t bit = (n / 2) * bits + i;
+                code |= (uint32_t)(codes[bit / 8] >> (bit % 8) & 1) << i;
+            }
+            bad += code >= entries;
+            to[n - 1] = table[code < entries ? code : 0][0];
+        }
+    }
+    return check_codes(bad, error);
+}
+
+static hc_status cpu_compare(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                             const uint8_t *in, unsigned bits, const float (*table)[2], uint32_t entries,
+                             struct hc_compare_sum *sum, struct hc_error *error)
+{
+    const struct cpu_state *cpu = state_of(engine);
+    uint64_t bad = 0;
+#pragma omp parallel num_threads(cpu->threads) reduction(+ : bad)
+    {
+        struct hc_compare_sum mine = {0};
+        float buffer[HC_PAIR_BLOCK], decoded[HC_PAIR_BLOCK];
+#pragma omp for schedule(static)
+        for (int64_t b = 0; b < block_count(count); b++) {
+            struct hc_compare result;
+            size_t n = block_size(count, b);
+            const float *weights =
+                block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            bad += cpu->kernels->pair_decode.block(in + (size_t)b * block_bytes(bits), (n + 1) / 2, bits, table,
+                                                   entries, decoded);
+            cpu->kernels->compare.block(weights, decoded, n, &result);
+            hc_exact_add(&mine.abs_error, result.abs_error);
+            hc_exact_add(&mine.squared_error, result.squared_error);
+            hc_exact_add(&mine.squared_weights, result.squared_weights);
+            if (result.max_abs_error > mine.max_abs_error)
+                mine.max_abs_error = result.max_abs_error;
+        }
+#pragma omp critical
+        hc_compare_add(sum, &mine);
+    }
+    return check_codes(bad, error);
+}
+
+static void cpu_destroy(struct hc_engine *engine)
+{
+    free(engine->state);
+    *engine = (struct hc_engine){0};
+}
+
+static const struct hc_engine_table cpu_table = {
+    .name = "cpu",
+    .destroy = cpu_destroy,
+    .pair_moments = cpu_moments,
+    .pair_extent = cpu_extent,
+    .pair_try = cpu_try,
+    .pair_encode = cpu_encode,
+    .pair_decode = cpu_decode,
+    .pair_compare = cpu_compare,
+};
+
+hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, struct hc_error *error)
+{
+    struct cpu_state *state = malloc(sizeof *state);
+    if (!state)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    *state = (struct cpu_state){kernels, threads};
+    *engine = (struct hc_engine){&cpu_table, kernels, state};
+    return HC_OK;
+}

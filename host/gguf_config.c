@@ -1,0 +1,122 @@
+/* A config.json out of GGUF's metadata. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "family.h"
+#include "gguf.h"
+
+/* "architecture.name", the way keys of GGUF are made. */
+struct key {
+    char text[160];
+};
+
+static struct key key_of(const struct hc_gguf *gguf, const char *name)
+{
+    struct key key;
+    snprintf(key.text, sizeof key.text, "%.60s.%.90s", gguf->architecture, name);
+    return key;
+}
+
+/* The shortest decimal that is the same float: people wrote 1e-05, and a float of it was stored. */
+static double tidy(double value)
+{
+    char text[40];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtof(text, NULL) == (float)value)
+            return strtod(text, NULL);
+    }
+    return value;
+}
+
+/* The value of a key as JSON; NULL if it is not there or no such number. */
+static json_t *number_of(const struct hc_gguf *gguf, const char *key, bool is_float)
+{
+    uint64_t whole;
+    double real;
+    if (!is_float && hc_gguf_uint(gguf, key, &whole) && whole <= INT64_MAX)
+        return json_integer((json_int_t)whole);
+    if (is_float && hc_gguf_float(gguf, key, &real))
+        return json_real(tidy(real)); /* NULL if it is not finite */
+    return NULL;
+}
+
+/* Adds what there is; a missing number is not an error, a failing allocation is. */
+static bool add_numbers(json_t *config, const struct hc_gguf *gguf)
+{
+    const struct hc_family *family = gguf->family;
+    for (size_t i = 0; i < HC_FAMILY_TABLES && family->fields[i]; i++) {
+        for (const struct hc_family_field *field = family->fields[i]; field->gguf; field++) {
+            json_t *value = number_of(gguf, key_of(gguf, field->gguf).text, field->kind == HC_FIELD_FLOAT);
+            if (value && json_object_set_new(config, field->hf, value) != 0)
+                return false;
+        }
+    }
+    static const char *const tokens[] = {"bos_token_id", "eos_token_id"};
+    for (size_t i = 0; i < 2; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "tokenizer.ggml.%s", tokens[i]);
+        json_t *value = number_of(gguf, key, false);
+        if (value && json_object_set_new(config, tokens[i], value) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* What the tensors tell. */
+static bool add_facts(json_t *config, const struct hc_source *source)
+{
+    int64_t embedding = hc_source_find(source, "model.embed_tokens.weight");
+    bool tied = hc_source_find(source, "lm_head.weight") < 0;
+    bool bias = hc_source_find(source, "model.layers.0.self_attn.q_proj.bias") >= 0;
+    json_t *vocabulary = embedding >= 0 ? json_integer((json_int_t)source->tensors[embedding].shape[0]) : NULL;
+    return vocabulary && json_object_set_new(config, "vocab_size", vocabulary) == 0 &&
+           json_object_set_new(config, "tie_word_embeddings", json_boolean(tied)) == 0 &&
+           json_object_set_new(config, "attention_bias", json_boolean(bias)) == 0 &&
+           json_object_set_new(config, "hidden_act", json_string("silu")) == 0;
+}
+
+/* Positions that are stretched in a way that the fields above do not tell. */
+static bool has_scaled_positions(const struct hc_source *source)
+{
+    const struct hc_gguf *gguf = source->gguf;
+    const struct hc_gguf_entry *scaling = hc_gguf_find(gguf, key_of(gguf, "rope.scaling.type").text);
+    bool none = !scaling || (scaling->type == HC_GGUF_STRING && scaling->count == 4 && memcmp(scaling->data, "none", 4) == 0);
+    return !none || hc_source_find(source, "rope_freqs.weight") >= 0;
+}
+
+static bool has_needed(const json_t *config)
+{
+    static const char *const needed[] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps"};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!json_object_get(config, needed[i]))
+            return false;
+    return true;
+}
+
+hc_status hc_gguf_config(const struct hc_source *source, json_t **config, struct hc_error *error)
+{
+    const struct hc_gguf *gguf = source->gguf;
+    const struct hc_family *family = gguf->family;
+    uint64_t experts = 0;
+    *config = NULL;
+    if (!family || has_scaled_positions(source) || hc_source_find(source, "model.embed_tokens.weight") < 0)
+        return HC_OK;
+    hc_gguf_uint(gguf, key_of(gguf, "expert_count").text, &experts);
+    const char *class_name = experts > 0 ? family->expert_class_name : family->class_name;
+    const char *model_type = experts > 0 ? family->expert_model_type : family->model_type;
+    if (!class_name)
+        return HC_OK;
+
+    json_t *object = json_pack("{s:[s], s:s}", "architectures", class_name, "model_type", model_type);
+    if (!object || !add_numbers(object, gguf) || !add_facts(object, source)) {
+        json_decref(object);
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory while making a config.json");
+    }
+    if (has_needed(object))
+        *config = object;
+    else
+        json_decref(object);
+    return HC_OK;
+}

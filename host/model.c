@@ -1,0 +1,375 @@
+#include "model.h"
+
+#include "context.h"
+#include "files.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+static const char *metadata_of(const struct hc_file *file, const char *key)
+{
+    for (size_t i = 0; i < file->metadata_count; i++)
+        if (strcmp(file->metadata_keys[i], key) == 0)
+            return file->metadata_values[i];
+    return NULL;
+}
+
+static hc_status place(const struct hc_source *source, const struct hc_tensor *tensor, const char *what,
+                       const struct hc_error *inner, hc_status status, struct hc_error *error)
+{
+    return hc_fail(error, status, "%s: tensor %s: %s", source->files[tensor->file].path, what, inner->text);
+}
+
+/* Checks the parameters of all pieces, and that their codes are what is there. */
+static hc_status check_pieces(struct hc_model_tensor *tensor, struct hc_error *error)
+{
+    const struct hc_description *description = &tensor->description;
+    size_t pieces = json_array_size(description->pieces);
+    uint64_t at = 0, bytes;
+    tensor->offsets = malloc(pieces * sizeof *tensor->offsets);
+    if (!tensor->offsets)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    for (size_t p = 0; p < pieces; p++) {
+        hc_status status = description->method->size(json_array_get(description->pieces, p),
+                                                     description->weights / pieces, &bytes, error);
+        if (status != HC_OK)
+            return status;
+        if (bytes > tensor->stored->bytes - at)
+            return hc_fail(error, HC_ERR_CORRUPT, "%llu bytes are too few for its codes",
+                           (unsigned long long)tensor->stored->bytes);
+        tensor->offsets[p] = at;
+        at += bytes;
+    }
+    return at == tensor->stored->bytes ? HC_OK : hc_fail(error, HC_ERR_CORRUPT, "there are bytes behind its codes");
+}
+
+/* The parts of a coded tensor, found by the description of the whole. */
+static hc_status add_coded(struct hc_model *model, const struct hc_tensor *codes, const char *text,
+                           struct hc_error *error)
+{
+    struct hc_model_tensor *tensor = &model->tensors[model->tensor_count++];
+    struct hc_error inner = {""};
+    *tensor = (struct hc_model_tensor){.stored = codes, .name = strdup(codes->name)};
+    if (!tensor->name)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    tensor->name[strlen(tensor->name) - strlen(HC_CODES_SUFFIX)] = 0;
+    hc_status status = hc_description_parse(text, &tensor->description, &inner);
+    if (status == HC_OK && !tensor->description.method)
+        status = hc_fail(&inner, HC_ERR_CORRUPT, "codes, but described as stored as it is");
+    if (status == HC_OK && codes->type != HC_TYPE_U8)
+        status = hc_fail(&inner, HC_ERR_CORRUPT, "codes that are not U8");
+    if (status == HC_OK)
+        status = check_pieces(tensor, &inner);
+    if (status != HC_OK)
+        return place(model->source, codes, tensor->name, &inner, status, error);
+    tensor->description.method->describe(json_array_get(tensor->description.pieces, 0), tensor->parameters,
+                                         sizeof tensor->parameters);
+    return HC_OK;
+}
+
+static hc_status add_kept(struct hc_model *model, const struct hc_tensor *stored, const char *text,
+                          struct hc_error *error)
+{
+    struct hc_model_tensor *tensor = &model->tensors[model->tensor_count++];
+    struct hc_error inner = {""};
+    *tensor = (struct hc_model_tensor){.stored = stored, .name = stored->name};
+    if (!text)
+        return HC_OK;
+    hc_status status = hc_description_parse(text, &tensor->description, &inner);
+    if (status == HC_OK && tensor->description.method)
+        status = hc_fail(&inner, HC_ERR_CORRUPT, "described as coded, but there are no codes");
+    return status == HC_OK ? HC_OK : place(model->source, stored, stored->name, &inner, status, error);
+}
+
+/* Makes a tensor of the model out of one of the file. */
+static hc_status add_tensor(struct hc_model *model, const struct hc_tensor *stored, struct hc_error *error)
+{
+    const struct hc_file *file = &model->source->files[stored->file];
+    if (!metadata_of(file, HC_VERSION_KEY))
+        return add_kept(model, stored, NULL, error);
+    model->compressed = true;
+    size_t length = strlen(stored->name), suffix = strlen(HC_CODES_SUFFIX);
+    char *key = hc_path_append(HC_TENSOR_KEY, stored->name);
+    if (!key)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    const char *text = metadata_of(file, key);
+    hc_status status;
+    if (text || length <= suffix || strcmp(stored->name + length - suffix, HC_CODES_SUFFIX) != 0) {
+        status = text ? add_kept(model, stored, text, error)
+                      : hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: there is no description of it", file->path,
+                                stored->name);
+    } else {
+        key[strlen(key) - suffix] = 0;
+        text = metadata_of(file, key);
+        status = text ? add_coded(model, stored, text, error)
+                      : hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: there is no description of these codes",
+                                file->path, stored->name);
+    }
+    free(key);
+    return status;
+}
+
+static void fill_info(struct hc_model_tensor *tensor)
+{
+    hc_tensor_info *info = &tensor->info;
+    const struct hc_tensor *stored = tensor->stored;
+    *info = (hc_tensor_info){.name = tensor->name, .type = stored->type, .rank = stored->rank,
+                             .weights = stored->weights, .stored_bytes = stored->bytes,
+                             .parameters = tensor->parameters};
+    memcpy(info->shape, stored->shape, sizeof info->shape);
+    hc_description_info(&tensor->description, info);
+}
+
+/* The format has a version for itself: one that we do not know cannot be read. */
+static hc_status check_version(const struct hc_source *source, struct hc_error *error)
+{
+    for (size_t f = 0; f < source->file_count; f++) {
+        const char *version = metadata_of(&source->files[f], HC_VERSION_KEY);
+        if (version && atoi(version) != HC_FORMAT_VERSION)
+            return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: version %.10s of the format; this hyperc reads version %d",
+                           source->files[f].path, version, HC_FORMAT_VERSION);
+    }
+    return HC_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(struct hc_model_tensor *const *)a)->name, (*(struct hc_model_tensor *const *)b)->name);
+}
+
+/* Also finds out if X and X.hc_codes are both there. */
+static hc_status sort_names(struct hc_model *model, const char *path, struct hc_error *error)
+{
+    size_t count = model->tensor_count;
+    model->by_name = malloc((count + 1) * sizeof *model->by_name);
+    if (!model->by_name)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        model->by_name[i] = &model->tensors[i];
+    qsort(model->by_name, count, sizeof *model->by_name, by_name);
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(model->by_name[i - 1]->name, model->by_name[i]->name) == 0)
+            return hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: is there twice", path, model->by_name[i]->name);
+    return HC_OK;
+}
+
+const struct hc_model_tensor *hc_model_find(const struct hc_model *model, const char *name)
+{
+    struct hc_model_tensor key = {.name = (char *)(uintptr_t)name}, *at = &key;
+    struct hc_model_tensor **found =
+        bsearch(&at, model->by_name, model->tensor_count, sizeof *model->by_name, by_name);
+    return found ? *found : NULL;
+}
+
+static void model_free(struct hc_model *model)
+{
+    if (!model)
+        return;
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        if (model->tensors[i].name != model->tensors[i].stored->name)
+            free(model->tensors[i].name);
+        free(model->tensors[i].offsets);
+        hc_description_clear(&model->tensors[i].description);
+    }
+    free(model->by_name);
+    free(model->tensors);
+    hc_source_close(model->source);
+    free(model);
+}
+
+hc_status hc_model_load(const char *path, struct hc_model **out, struct hc_error *error)
+{
+    hc_status status;
+    struct hc_model *model = calloc(1, sizeof *model);
+    *out = NULL;
+    if (!model)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    HC_TRY(hc_source_open(path, &model->source, error));
+    HC_TRY(check_version(model->source, error));
+    model->tensors = calloc(model->source->tensor_count + 1, sizeof *model->tensors);
+    if (!model->tensors) {
+        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        goto done;
+    }
+    for (size_t i = 0; i < model->source->tensor_count; i++) {
+        HC_TRY(add_tensor(model, &model->source->tensors[i], error));
+        fill_info(&model->tensors[i]);
+    }
+    HC_TRY(sort_names(model, path, error));
+    *out = model;
+    model = NULL;
+done:
+    model_free(model);
+    return status;
+}
+
+/* ---- The public interface ------------------------------------------------------------------- */
+
+hc_status hc_model_open(hc_context *context, const char *path, hc_model **model)
+{
+    return hc_model_load(path, model, &context->error);
+}
+
+void hc_model_close(hc_model *model)
+{
+    model_free(model);
+}
+
+uint64_t hc_model_tensor_count(const hc_model *model)
+{
+    return model->tensor_count;
+}
+
+hc_status hc_model_tensor(const hc_model *model, uint64_t index, hc_tensor_info *info)
+{
+    if (index >= model->tensor_count)
+        return HC_ERR_ARGUMENT;
+    *info = model->tensors[index].info;
+    return HC_OK;
+}
+
+void hc_model_totals_get(const hc_model *model, hc_model_totals *totals)
+{
+    double abs_error = 0, squared_error = 0, squared_weights = 0;
+    *totals = (hc_model_totals){.tensors = model->tensor_count};
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        const hc_tensor_info *info = &model->tensors[i].info;
+        totals->weights += info->weights;
+        totals->stored_bytes += info->stored_bytes;
+        if (!info->method)
+            continue;
+        totals->coded_tensors++;
+        totals->coded_weights += info->weights;
+        totals->coded_bytes += info->stored_bytes;
+        abs_error += info->mean_abs_error * (double)info->weights;
+        squared_error += info->squared_error;
+        squared_weights += info->squared_weights;
+    }
+    for (size_t f = 0; f < model->source->file_count; f++)
+        totals->file_bytes += model->source->files[f].size;
+    if (totals->coded_weights) {
+        totals->coded_bits_per_weight = 8 * (double)totals->coded_bytes / (double)totals->coded_weights;
+        totals->mean_abs_error = abs_error / (double)totals->coded_weights;
+    }
+    if (totals->weights)
+        totals->bits_per_weight = 8 * (double)totals->file_bytes / (double)totals->weights;
+    totals->signal_to_noise = hc_signal_to_noise(squared_weights, squared_error);
+}
+
+/* ---- Decoding ------------------------------------------------------------------------------- */
+
+hc_status hc_model_decoder(const struct hc_model_tensor *tensor, size_t piece, void **decoder, struct hc_error *error)
+{
+    const struct hc_description *description = &tensor->description;
+    return description->method->open(json_array_get(description->pieces, piece),
+                                     description->weights / json_array_size(description->pieces),
+                                     tensor->stored->data + tensor->offsets[piece], decoder, error);
+}
+
+hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_stretch_fn fn,
+                          void *user, struct hc_error *error)
+{
+    const struct hc_description *description = &tensor->description;
+    size_t pieces = json_array_size(description->pieces);
+    uint64_t weights = description->weights / pieces;
+    void *decoder = NULL;
+    hc_status status = HC_OK;
+    for (size_t p = 0; p < pieces; p++) {
+        HC_TRY(hc_model_decoder(tensor, p, &decoder, error));
+        for (uint64_t at = 0; at < weights; at += HC_MODEL_STRETCH) {
+            uint64_t count = weights - at < HC_MODEL_STRETCH ? weights - at : HC_MODEL_STRETCH;
+            HC_TRY(description->method->decode(engine, decoder, at, count, out, error));
+            HC_TRY(fn(user, p * weights + at, count, out, error));
+        }
+        description->method->close(decoder);
+        decoder = NULL;
+    }
+done:
+    if (decoder)
+        description->method->close(decoder);
+    return status;
+}
+
+/* A window of a tensor, wherever it begins. */
+struct window {
+    uint64_t first, count;
+    float *out;
+};
+
+static hc_status take_window(void *user, uint64_t first, uint64_t count, const float *weights, struct hc_error *error)
+{
+    (void)error;
+    const struct window *window = user;
+    uint64_t from = first > window->first ? first : window->first;
+    uint64_t window_end = window->first + window->count, end = first + count < window_end ? first + count : window_end;
+    if (from < end)
+        memcpy(window->out + (from - window->first), weights + (from - first), (end - from) * sizeof *weights);
+    return HC_OK;
+}
+
+/* Only the blocks that the window touches are decoded. */
+static hc_status decode_window(struct hc_engine *engine, const struct hc_model_tensor *tensor, struct window *window,
+                               float *buffer, struct hc_error *error)
+{
+    const struct hc_description *description = &tensor->description;
+    size_t pieces = json_array_size(description->pieces);
+    uint64_t weights = description->weights / pieces, end = window->first + window->count;
+    void *decoder = NULL;
+    hc_status status = HC_OK;
+    for (uint64_t p = window->first / weights; p < pieces && p * weights < end; p++) {
+        uint64_t from = window->first > p * weights ? window->first - p * weights : 0;
+        uint64_t to = end - p * weights < weights ? end - p * weights : weights;
+        HC_TRY(hc_model_decoder(tensor, p, &decoder, error));
+        for (uint64_t at = from / HC_PAIR_BLOCK * HC_PAIR_BLOCK; at < to; at += HC_MODEL_STRETCH) {
+            uint64_t count = to - at < HC_MODEL_STRETCH ? to - at : HC_MODEL_STRETCH;
+            HC_TRY(description->method->decode(engine, decoder, at, count, buffer, error));
+            take_window(window, p * weights + at, count, buffer, error);
+        }
+        description->method->close(decoder);
+        decoder = NULL;
+    }
+done:
+    if (decoder)
+        description->method->close(decoder);
+    return status;
+}
+
+/* A tensor that is stored as it is, block of weights by block. */
+static void read_window(const struct hc_kernels *kernels, const struct hc_tensor *tensor, struct window *window)
+{
+    float buffer[HC_PAIR_BLOCK];
+    uint64_t end = window->first + window->count;
+    for (uint64_t at = window->first / HC_PAIR_BLOCK * HC_PAIR_BLOCK; at < end; at += HC_PAIR_BLOCK) {
+        uint64_t rest = tensor->weights - at, count = rest < HC_PAIR_BLOCK ? rest : HC_PAIR_BLOCK;
+        hc_tensor_read(tensor, kernels, at, count, buffer);
+        take_window(window, at, count, buffer, NULL);
+    }
+}
+
+hc_status hc_model_read(hc_context *context, const hc_model *model, uint64_t index, uint64_t first, uint64_t count,
+                        float *out)
+{
+    struct hc_error *error = &context->error;
+    if (index >= model->tensor_count)
+        return hc_fail(error, HC_ERR_ARGUMENT, "there is no tensor %llu", (unsigned long long)index);
+    const struct hc_model_tensor *tensor = &model->tensors[index];
+    if (first > tensor->info.weights || count > tensor->info.weights - first)
+        return hc_fail(error, HC_ERR_ARGUMENT, "tensor %s: there are no weights up to %llu", tensor->name,
+                       (unsigned long long)(first + count));
+    struct window window = {first, count, out};
+    if (!tensor->description.method) {
+        if (!hc_type_is_float(tensor->info.type))
+            return hc_fail(error, HC_ERR_UNSUPPORTED, "tensor %s: not floating point", tensor->name);
+        read_window(&context->kernels, tensor->stored, &window);
+        return HC_OK;
+    }
+    float *buffer = malloc(HC_MODEL_STRETCH * sizeof *buffer);
+    if (!buffer)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_status status = decode_window(&context->engine, tensor, &window, buffer, error);
+    free(buffer);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* An opened model: a source, and what its container says of every tensor. */
+#ifndef HC_HOST_MODEL_H
+#define HC_HOST_MODEL_H
+
+#include "description.h"
+#include "source.h"
+
+struct hc_model_tensor {
+    const struct hc_tensor *stored;    /* as it is, or its codes */
+    struct hc_tensor_info info;
+    struct hc_description description; /* method NULL: stored as it is */
+    char *name;                        /* owned if coded */
+    uint64_t *offsets;                 /* coded: where each piece begins among the codes; owned */
+    char parameters[128];
+};
+
+struct hc_model {
+    struct hc_source *source;
+    size_t tensor_count;
+    struct hc_model_tensor *tensors;
+    struct hc_model_tensor **by_name;  /* sorted */
+    bool compressed;                   /* by hyperc */
+};
+
+/* NULL if there is no tensor of that name. */
+const struct hc_model_tensor *hc_model_find(const struct hc_model *model, const char *name);
+
+hc_status hc_model_load(const char *path, struct hc_model **model, struct hc_error *error);
+
+/* Opens the decoder of one piece of a coded tensor; the method's close ends it. */
+hc_status hc_model_decoder(const struct hc_model_tensor *tensor, size_t piece, void **decoder, struct hc_error *error);
+
+/* Runs over the coded tensor in stretches that lie in one piece each: decodes them to `out` (room for
+ * HC_MODEL_STRETCH floats) and hands them on. */
+enum { HC_MODEL_STRETCH = 1 << 20 };
+typedef hc_status (*hc_stretch_fn)(void *user, uint64_t first, uint64_t count, const float *weights,
+                                   struct hc_error *error);
+hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_stretch_fn fn,
+                          void *user, struct hc_error *error);
+
+#endif

@@ -1,0 +1,569 @@
+#include "pair.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    STRETCH = 1 << 22,      /* weights between two ticks; a multiple of HC_PAIR_BLOCK */
+    MIN_WEIGHTS = 10,       /* smaller tensors stay as they are */
+    SAMPLE_BLOCKS = 16,     /* what a side is chosen on */
+    ALIGNMENT = 64,
+    FIXED_PARAMETERS = 188, /* longest text of parameters(), its quotes twice */
+};
+
+static const double published_side = 0.1;
+static const uint32_t published_points[] = {1600};
+
+/* ---- Passes over a piece, stretch by stretch ------------------------------------------------ */
+
+static hc_status tick(struct hc_ticker *ticker, uint64_t weights, struct hc_error *error)
+{
+    if (ticker && !ticker->tick(ticker, weights))
+        return hc_fail(error, HC_ERR_CANCELLED, "interrupted");
+    return HC_OK;
+}
+
+static uint64_t stretch_at(const struct hc_piece *piece, uint64_t first)
+{
+    uint64_t rest = piece->weights - first;
+    return rest < STRETCH ? rest : STRETCH;
+}
+
+static hc_status moments(struct hc_engine *engine, const struct hc_piece *piece, struct hc_ticker *ticker,
+                         struct hc_moments_sum *sum, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    memset(sum, 0, sizeof *sum);
+    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += STRETCH) {
+        status = engine->table->pair_moments(engine, piece, at, stretch_at(piece, at), sum, error);
+        if (status == HC_OK)
+            status = tick(ticker, 0, error);
+    }
+    return status;
+}
+
+static hc_status extent(struct hc_engine *engine, const struct hc_piece *piece, struct hc_ticker *ticker,
+                        const struct hc_pair_grid *grid, struct hc_extent_sum *sum, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    memset(sum, 0, sizeof *sum);
+    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += STRETCH) {
+        status = engine->table->pair_extent(engine, piece, at, stretch_at(piece, at), grid, sum, error);
+        if (status == HC_OK)
+            status = tick(ticker, 0, error);
+    }
+    return status;
+}
+
+static hc_status try_grids(struct hc_engine *engine, const struct hc_piece *piece, struct hc_ticker *ticker,
+                           const struct hc_pair_grid *grids, size_t count, struct hc_search_sum *sums,
+                           struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    memset(sums, 0, count * sizeof *sums);
+    for (size_t g = 0; g < count; g++)
+        sums[g].max_code[0] = sums[g].max_code[1] = -1;
+    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += STRETCH) {
+        status = engine->table->pair_try(engine, piece, at, stretch_at(piece, at), grids, count, sums, error);
+        if (status == HC_OK)
+            status = tick(ticker, 0, error);
+    }
+    return status;
+}
+
+/* ---- The fit -------------------------------------------------------------------------------- */
+
+hc_status hc_pair_fit_grid(const struct hc_pair_fit *fit, struct hc_pair_grid *grid, struct hc_error *error)
+{
+    return hc_pair_grid_init(grid, fit->centre, fit->side, fit->points, fit->classes, fit->farthest, fit->pad, error);
+}
+
+/* Centre and padding. A piece of NaN is told by *kept_because. */
+static hc_status fit_centre(struct hc_engine *engine, const struct hc_piece *piece, struct hc_ticker *ticker,
+                            struct hc_pair_fit *fit, const char **kept_because, struct hc_error *error)
+{
+    struct hc_moments_sum sum;
+    hc_status status = moments(engine, piece, ticker, &sum, error);
+    if (status != HC_OK)
+        return status;
+    if (sum.non_finite) {
+        *kept_because = "NaN or infinity among the weights";
+        return HC_OK;
+    }
+    double pairs = (double)(piece->weights / 2 + piece->weights % 2);
+    struct hc_exact_sum all = sum.sum[0];
+    hc_exact_add_sum(&all, &sum.sum[1]);
+    fit->pad = (float)(hc_exact_value(&all) / (double)piece->weights);
+    if (piece->weights % 2)
+        hc_exact_add(&sum.sum[1], fit->pad);
+    for (int i = 0; i < 2; i++)
+        fit->centre[i] = (float)(hc_exact_value(&sum.sum[i]) / pairs);
+    return HC_OK;
+}
+
+/* Distance of the farthest pair, and how many lie outside the square of fit->side. */
+static hc_status fit_extent(struct hc_engine *engine, const struct hc_piece *piece, struct hc_ticker *ticker,
+                            struct hc_pair_fit *fit, struct hc_error *error)
+{
+    struct hc_pair_grid grid = {.centre = {fit->centre[0], fit->centre[1]}, .half = fit->side / 2, .pad = fit->pad};
+    struct hc_extent_sum sum;
+    hc_status status = extent(engine, piece, ticker, &grid, &sum, error);
+    fit->farthest = sqrt(sum.max_distance2);
+    fit->outer = sum.outer;
+    return status;
+}
+
+/* Chooses the classes for fit->side and fit->points: the first count whose error is at most the threshold, else the
+ * best. fit->outer must be known. */
+static hc_status fit_classes(struct hc_engine *engine, const struct hc_piece *piece, const hc_pair_options *options,
+                             struct hc_ticker *ticker, struct hc_pair_fit *fit, struct hc_error *error)
+{
+    struct hc_pair_grid grids[HC_PAIR_MAX_CLASSES];
+    struct hc_search_sum sums[HC_PAIR_MAX_CLASSES];
+    size_t count = fit->outer ? options->classes : 1;
+    hc_status status;
+    for (size_t g = 0; g < count; g++) {
+        fit->classes = fit->outer ? (uint32_t)g + 1 : 0;
+        HC_TRY(hc_pair_fit_grid(fit, &grids[g], error));
+    }
+    HC_TRY(try_grids(engine, piece, ticker, grids, count, sums, error));
+
+    size_t best = 0;
+    double best_error = INFINITY;
+    for (size_t g = 0; g < count; g++) {
+        struct hc_exact_sum total = sums[0].error[0];
+        hc_exact_add_sum(&total, &sums[g].error[1]);
+        double mean = hc_exact_value(&total) / (double)piece->weights;
+        if (mean < best_error) {
+            best = g;
+            best_error = mean;
+        }
+        if (mean <= options->loss_threshold)
+            break;
+    }
+    fit->classes = grids[best].classes;
+    fit->mean_abs_error = best_error;
+    int32_t inner = sums[0].max_code[0], outer = sums[best].max_code[1];
+    fit->max_code = (uint32_t)(inner > outer ? inner : outer);
+    fit->bits = hc_pair_code_bits(fit->max_code);
+done:
+    return status;
+}
+
+/* Tries the point counts in their order until the error is small enough; the last one stays. */
+static hc_status fit_points(struct hc_engine *engine, const struct hc_piece *piece, const hc_pair_options *options,
+                            struct hc_ticker *ticker, struct hc_pair_fit *fit, struct hc_error *error)
+{
+    const uint32_t *points = options->point_counts ? options->points : published_points;
+    size_t counts = options->point_counts ? options->point_counts : 1;
+    hc_status status = HC_OK;
+    for (size_t i = 0; status == HC_OK && i < counts; i++) {
+        fit->points = points[i];
+        status = fit_classes(engine, piece, options, ticker, fit, error);
+        if (status == HC_OK && fit->mean_abs_error <= options->loss_max)
+            break;
+    }
+    return status;
+}
+
+/* ---- --side auto ---------------------------------------------------------------------------- */
+
+/* Up to SAMPLE_BLOCKS whole blocks, evenly spread; the last block of the piece comes last. */
+static void take_sample(const struct hc_piece *piece, const struct hc_kernels *kernels, float *out,
+                        struct hc_tensor *sample)
+{
+    uint64_t blocks = (piece->weights + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+    uint64_t taken = blocks < SAMPLE_BLOCKS ? blocks : SAMPLE_BLOCKS;
+    uint64_t weights = 0;
+    for (uint64_t i = 0; i < taken; i++) {
+        uint64_t block = taken > 1 ? i * (blocks - 1) / (taken - 1) : 0;
+        uint64_t first = block * HC_PAIR_BLOCK;
+        uint64_t count = piece->weights - first < HC_PAIR_BLOCK ? piece->weights - first : HC_PAIR_BLOCK;
+        hc_tensor_read(piece->tensor, kernels, piece->first + first, count, out + weights);
+        weights += count;
+    }
+    *sample = (struct hc_tensor){.name = piece->tensor->name,
+                                 .type = HC_TYPE_F32,
+                                 .rank = 1,
+                                 .shape = {weights},
+                                 .weights = weights,
+                                 .bytes = weights * sizeof(float),
+                                 .data = (const uint8_t *)out};
+}
+
+static double spread(const float *weights, uint64_t n, const double centre[2])
+{
+    double sum = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        double d = (double)weights[i] - centre[i % 2];
+        sum += d * d;
+    }
+    return sqrt(sum / (double)n);
+}
+
+/* Fits the sample at a side; the farthest pair is that of the whole piece. */
+static hc_status fit_sample(struct hc_engine *engine, const struct hc_piece *sample, const hc_pair_options *options,
+                            double side, double farthest, struct hc_pair_fit *fit, struct hc_error *error)
+{
+    fit->side = side;
+    hc_status status = fit_extent(engine, sample, NULL, fit, error);
+    fit->farthest = farthest;
+    if (status == HC_OK)
+        status = fit_points(engine, sample, options, NULL, fit, error);
+    return status;
+}
+
+struct side_search {
+    const struct hc_piece *sample;
+    const hc_pair_options *options;
+    struct hc_pair_fit fit; /* centre, padding; the rest is overwritten */
+    double farthest;
+    unsigned most_bits;
+    double least_error, side; /* the best so far */
+};
+
+/* Tries `count` sides, each `ratio` times the one before. */
+static hc_status climb(struct hc_engine *engine, struct side_search *search, double from, double ratio, int count,
+                       struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    double side = from;
+    for (int i = 0; i < count; i++, side *= ratio) {
+        HC_TRY(fit_sample(engine, search->sample, search->options, side, search->farthest, &search->fit, error));
+        if (search->fit.bits <= search->most_bits && search->fit.mean_abs_error < search->least_error) {
+            search->least_error = search->fit.mean_abs_error;
+            search->side = side;
+        }
+    }
+done:
+    return status;
+}
+
+/* The side of least error on the sample among those that need no more bits than the published one: quarter octaves over
+ * the spread of the weights, then sixteenths around the best. Ratios are literals, so that every libm agrees. */
+static hc_status choose_side(struct hc_engine *engine, const struct hc_piece *sample, const hc_pair_options *options,
+                             const struct hc_pair_fit *whole, double *side, struct hc_error *error)
+{
+    const double quarter = 1.189207115002721, sixteenth = 1.0442737824274138, three_sixteenths = 1.1387886347566916;
+    struct side_search search = {sample, options, *whole, whole->farthest, 0, 0, published_side};
+    double rms = spread((const float *)(const void *)sample->tensor->data, sample->weights, whole->centre);
+    hc_status status;
+    HC_TRY(fit_sample(engine, sample, options, published_side, whole->farthest, &search.fit, error));
+    search.most_bits = search.fit.bits;
+    search.least_error = search.fit.mean_abs_error;
+    if (rms > 0) {
+        HC_TRY(climb(engine, &search, rms, quarter, 25, error));
+        HC_TRY(climb(engine, &search, search.side / three_sixteenths, sixteenth, 7, error));
+    }
+    *side = search.side;
+done:
+    return status;
+}
+
+/* Fits with the side that is best for the piece, and with the published one to tell the gain. */
+static hc_status fit_side(struct hc_engine *engine, const struct hc_piece *piece, const hc_pair_options *options,
+                          struct hc_ticker *ticker, struct hc_pair_fit *fit, struct hc_error *error)
+{
+    hc_status status;
+    float *buffer = malloc(SAMPLE_BLOCKS * HC_PAIR_BLOCK * sizeof *buffer);
+    if (!buffer)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    struct hc_tensor tensor;
+    take_sample(piece, engine->kernels, buffer, &tensor);
+    struct hc_piece sample = {&tensor, 0, tensor.weights};
+
+    fit->side = published_side;
+    HC_TRY(fit_extent(engine, piece, ticker, fit, error));
+    struct hc_pair_fit published = *fit;
+    HC_TRY(fit_points(engine, piece, options, ticker, &published, error));
+    HC_TRY(choose_side(engine, &sample, options, fit, &fit->side, error));
+    HC_TRY(fit_extent(engine, piece, ticker, fit, error));
+    HC_TRY(fit_points(engine, piece, options, ticker, fit, error));
+    if (fit->bits > published.bits || fit->mean_abs_error > published.mean_abs_error)
+        *fit = published; /* the sample misled */
+    fit->published_mean_abs_error = published.mean_abs_error;
+done:
+    free(buffer);
+    return status;
+}
+
+hc_status hc_pair_fit(struct hc_engine *engine, const struct hc_piece *piece, const hc_pair_options *options,
+                      struct hc_ticker *ticker, struct hc_pair_fit *fit, const char **kept_because,
+                      struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    *fit = (struct hc_pair_fit){.side = options->side, .published_mean_abs_error = -1};
+    *kept_because = NULL;
+    if (piece->weights < MIN_WEIGHTS) {
+        *kept_because = "fewer than 10 weights";
+        return HC_OK;
+    }
+    HC_TRY(fit_centre(engine, piece, ticker, fit, kept_because, error));
+    if (*kept_because)
+        goto done;
+    if (options->side > 0) {
+        HC_TRY(fit_extent(engine, piece, ticker, fit, error));
+        HC_TRY(fit_points(engine, piece, options, ticker, fit, error));
+    } else {
+        HC_TRY(fit_side(engine, piece, options, ticker, fit, error));
+    }
+    if (!(fit->mean_abs_error <= options->keep_above))
+        *kept_because = "error above the limit";
+done:
+    return status;
+}
+
+/* ---- The method ----------------------------------------------------------------------------- */
+
+static hc_status pair_options(const hc_compress_options *options, json_t **json, struct hc_error *error)
+{
+    const hc_pair_options *pair = &options->pair;
+    if (!(pair->side >= 0) || isinf(pair->side))
+        return hc_fail(error, HC_ERR_ARGUMENT, "side: %g is not a positive number", pair->side);
+    if (pair->classes < 1 || pair->classes > HC_PAIR_MAX_CLASSES)
+        return hc_fail(error, HC_ERR_ARGUMENT, "classes: %u is not in 1 .. %d", pair->classes, HC_PAIR_MAX_CLASSES);
+    if (!(pair->loss_max >= 0) || !(pair->loss_threshold >= 0) || !(pair->keep_above >= 0))
+        return hc_fail(error, HC_ERR_ARGUMENT, "loss-max, loss-threshold and keep-above must not be negative");
+    json_t *points = json_array();
+    const uint32_t *list = pair->point_counts ? pair->points : published_points;
+    for (size_t i = 0; i < (pair->point_counts ? pair->point_counts : 1); i++) {
+        if (list[i] < 1 || list[i] > HC_PAIR_MAX_POINTS ||
+            (uint64_t)(list[i] + 1) * (pair->classes + 1) > UINT64_C(1) << HC_PAIR_MAX_BITS) {
+            json_decref(points);
+            return hc_fail(error, HC_ERR_ARGUMENT, "points: %u with up to %u classes does not fit a code of %d bits",
+                           list[i], pair->classes, HC_PAIR_MAX_BITS);
+        }
+        json_array_append_new(points, json_integer(list[i]));
+    }
+    json_t *side = pair->side > 0 ? json_real(pair->side) : json_string("auto");
+    *json = json_pack("{s:o, s:o, s:i, s:f, s:f}", "side", side, "points", points, "classes", (int)pair->classes,
+                      "loss_max", pair->loss_max, "loss_threshold", pair->loss_threshold);
+    if (*json && !isinf(pair->keep_above))
+        json_object_set_new(*json, "keep_above", json_real(pair->keep_above));
+    return *json ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+}
+
+static size_t pair_parameters_max(const hc_compress_options *options)
+{
+    (void)options;
+    return FIXED_PARAMETERS;
+}
+
+static json_t *parameters(const struct hc_pair_fit *fit)
+{
+    return json_pack("{s:[f,f], s:f, s:i, s:i, s:f, s:i}", "centre", fit->centre[0], fit->centre[1], "side", fit->side,
+                     "points", (int)fit->points, "classes", (int)fit->classes, "farthest", fit->farthest, "bits",
+                     (int)fit->bits);
+}
+
+/* The decoder of one piece: the decoded value of every code that fits its bits. */
+struct pair_decoder {
+    struct hc_pair_grid grid;
+    const uint8_t *codes;
+    uint64_t weights;
+    unsigned bits;
+    uint32_t entries;
+    float (*table)[2];
+};
+
+static hc_status make_table(struct pair_decoder *decoder, struct hc_error *error)
+{
+    uint64_t codebook = (uint64_t)(decoder->grid.points + 1) * (decoder->grid.classes + 1);
+    uint64_t fit = UINT64_C(1) << decoder->bits;
+    decoder->entries = (uint32_t)(codebook < fit ? codebook : fit);
+    decoder->table = malloc(decoder->entries * sizeof *decoder->table);
+    if (!decoder->table)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_pair_table(&decoder->grid, decoder->entries, decoder->table);
+    return HC_OK;
+}
+
+static bool table_is_finite(const struct pair_decoder *decoder)
+{
+    for (uint32_t i = 0; i < decoder->entries; i++)
+        if (!isfinite(decoder->table[i][0]) || !isfinite(decoder->table[i][1]))
+            return false;
+    return true;
+}
+
+static uint64_t code_bytes(uint64_t weights, unsigned bits)
+{
+    return (((weights / 2 + weights % 2) * bits + 7) / 8);
+}
+
+static uint64_t padded(uint64_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* Codes stretch by stretch, each decoded again and held against the weights before it is written. */
+static hc_status encode_stretches(struct hc_engine *engine, const struct hc_piece *piece,
+                                  const struct pair_decoder *decoder, struct hc_sink *sink, struct hc_ticker *ticker,
+                                  struct hc_coded *coded, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    const float (*table)[2] = (const float (*)[2])decoder->table;
+    uint8_t *buffer = malloc(code_bytes(STRETCH, decoder->bits) + ALIGNMENT);
+    if (!buffer)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    for (uint64_t at = 0; at < piece->weights; at += STRETCH) {
+        uint64_t count = stretch_at(piece, at);
+        uint64_t bytes = code_bytes(count, decoder->bits);
+        HC_TRY(engine->table->pair_encode(engine, piece, at, count, &decoder->grid, decoder->bits, buffer, error));
+        HC_TRY(engine->table->pair_compare(engine, piece, at, count, buffer, decoder->bits, table, decoder->entries,
+                                           &coded->compare, error));
+        if (at + count == piece->weights) {
+            uint64_t end = padded(code_bytes(piece->weights, decoder->bits)) - code_bytes(at, decoder->bits);
+            memset(buffer + bytes, 0, end - bytes);
+            bytes = end;
+        }
+        HC_TRY(sink->write(sink, buffer, bytes, error));
+        HC_TRY(tick(ticker, at + count, error));
+    }
+done:
+    free(buffer);
+    return status;
+}
+
+static hc_status pair_encode(struct hc_engine *engine, const struct hc_piece *piece, const hc_compress_options *options,
+                             struct hc_sink *sink, struct hc_ticker *ticker, struct hc_coded *coded,
+                             struct hc_error *error)
+{
+    struct hc_pair_fit fit;
+    struct pair_decoder decoder = {0};
+    hc_status status;
+    HC_TRY(hc_pair_fit(engine, piece, &options->pair, ticker, &fit, &coded->kept_because, error));
+    if (coded->kept_because)
+        goto done;
+    coded->published_mean_abs_error = fit.published_mean_abs_error;
+    decoder = (struct pair_decoder){.weights = piece->weights, .bits = fit.bits};
+    HC_TRY(hc_pair_fit_grid(&fit, &decoder.grid, error));
+    HC_TRY(make_table(&decoder, error));
+    if (!table_is_finite(&decoder)) {
+        coded->kept_because = "codebook exceeds float32";
+        goto done;
+    }
+    HC_TRY(encode_stretches(engine, piece, &decoder, sink, ticker, coded, error));
+    coded->parameters = parameters(&fit);
+    if (!coded->parameters)
+        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+done:
+    free(decoder.table);
+    return status;
+}
+
+static bool in_range(json_int_t value, json_int_t least, json_int_t most)
+{
+    return value >= least && value <= most;
+}
+
+/* Reads and checks the parameters of a piece, and makes its grid. */
+static hc_status read_parameters(const json_t *json, struct hc_pair_fit *fit, struct hc_pair_grid *grid,
+                                 struct hc_error *error)
+{
+    json_t *centre[2], *side, *farthest;
+    json_int_t points, classes, bits;
+    if (json_unpack((json_t *)json, "{s:[o,o!], s:o, s:I, s:I, s:o, s:I!}", "centre", &centre[0], &centre[1], "side",
+                    &side, "points", &points, "classes", &classes, "farthest", &farthest, "bits", &bits) != 0 ||
+        !json_is_number(centre[0]) || !json_is_number(centre[1]) || !json_is_number(side) || !json_is_number(farthest))
+        return hc_fail(error, HC_ERR_CORRUPT, "the parameters of pair are not of the stated form");
+    if (!in_range(points, 1, HC_PAIR_MAX_POINTS) || !in_range(classes, 0, HC_PAIR_MAX_CLASSES) ||
+        !in_range(bits, 1, HC_PAIR_MAX_BITS) || (points + 1) * (classes + 1) > (json_int_t)1 << HC_PAIR_MAX_BITS)
+        return hc_fail(error, HC_ERR_CORRUPT, "the parameters of pair are out of range");
+    *fit = (struct hc_pair_fit){
+        .centre = {json_number_value(centre[0]), json_number_value(centre[1])},
+        .farthest = json_number_value(farthest),
+        .side = json_number_value(side),
+        .points = (uint32_t)points,
+        .classes = (uint32_t)classes,
+        .bits = (unsigned)bits,
+    };
+    hc_status status = hc_pair_fit_grid(fit, grid, error);
+    return status == HC_ERR_ARGUMENT ? HC_ERR_CORRUPT : status; /* here the arguments came from a file */
+}
+
+static hc_status pair_size(const json_t *json, uint64_t weights, uint64_t *bytes, struct hc_error *error)
+{
+    struct hc_pair_fit fit;
+    struct hc_pair_grid grid;
+    hc_status status = read_parameters(json, &fit, &grid, error);
+    if (status != HC_OK)
+        return status;
+    if (weights > UINT64_MAX / 2 / HC_PAIR_MAX_BITS)
+        return hc_fail(error, HC_ERR_CORRUPT, "too many weights");
+    *bytes = padded(code_bytes(weights, fit.bits));
+    return HC_OK;
+}
+
+static void pair_close(void *handle)
+{
+    struct pair_decoder *decoder = handle;
+    if (decoder)
+        free(decoder->table);
+    free(decoder);
+}
+
+static hc_status pair_open(const json_t *json, uint64_t weights, const uint8_t *codes, void **handle,
+                           struct hc_error *error)
+{
+    struct hc_pair_fit fit;
+    struct pair_decoder *decoder = calloc(1, sizeof *decoder);
+    hc_status status = decoder ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    if (status == HC_OK)
+        status = read_parameters(json, &fit, &decoder->grid, error);
+    if (status == HC_OK) {
+        decoder->codes = codes;
+        decoder->weights = weights;
+        decoder->bits = fit.bits;
+        status = make_table(decoder, error);
+    }
+    if (status != HC_OK) {
+        pair_close(decoder);
+        decoder = NULL;
+    }
+    *handle = decoder;
+    return status;
+}
+
+static hc_status pair_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, float *out,
+                             struct hc_error *error)
+{
+    const struct pair_decoder *decoder = handle;
+    return engine->table->pair_decode(engine, decoder->codes + code_bytes(first, decoder->bits), count, decoder->bits,
+                                      (const float (*)[2])decoder->table, decoder->entries, out, error);
+}
+
+static hc_status pair_compare(struct hc_engine *engine, void *handle, const struct hc_piece *piece, uint64_t first,
+                              uint64_t count, struct hc_compare_sum *sum, struct hc_error *error)
+{
+    const struct pair_decoder *decoder = handle;
+    return engine->table->pair_compare(engine, piece, first, count, decoder->codes + code_bytes(first, decoder->bits),
+                                       decoder->bits, (const float (*)[2])decoder->table, decoder->entries, sum, error);
+}
+
+static void pair_describe(const json_t *json, char *text, size_t size)
+{
+    struct hc_pair_fit fit;
+    struct hc_pair_grid grid;
+    if (read_parameters(json, &fit, &grid, NULL) != HC_OK) {
+        snprintf(text, size, "?");
+        return;
+    }
+    snprintf(text, size, "side %.4g, %u points, %u class%s, %u bits", fit.side, fit.points, fit.classes,
+             fit.classes == 1 ? "" : "es", fit.bits);
+}
+
+const struct hc_method hc_method_pair = {
+    .name = "pair",
+    .options = pair_options,
+    .parameters_max = pair_parameters_max,
+    .encode = pair_encode,
+    .size = pair_size,
+    .open = pair_open,
+    .close = pair_close,
+    .decode = pair_decode,
+    .compare = pair_compare,
+    .describe = pair_describe,
+};

@@ -1,0 +1,36 @@
+/* A compression run: what compress.c decides and shard.c works with. */
+#ifndef HC_HOST_RUN_H
+#define HC_HOST_RUN_H
+
+#include "context.h"
+#include "description.h"
+#include "files.h"
+#include "journal.h"
+#include "meter.h"
+
+struct hc_run {
+    hc_context *context;
+    const struct hc_source *source;
+    const hc_compress_options *options;
+    const struct hc_method *method;
+    struct hc_journal journal;   /* not used in a dry run */
+    size_t records_taken;        /* records of an earlier run that were used so far */
+    size_t records_found;        /* how many there were */
+    uint64_t unsynced;           /* bytes written since the last commit */
+    double last_commit;          /* as hc_now tells it */
+    struct hc_meter meter;
+};
+
+/* What the index and the manifest need to know about a finished shard. */
+struct hc_shard_summary {
+    json_t *tensors;             /* array: names of what is stored; owned */
+    uint64_t file_bytes, header_bytes;
+    char header_checksum[HC_CHECKSUM_DIGITS + 1];
+};
+
+/* Codes and copies the tensors of source file `file` into the safetensors file `path` (NULL in a dry run), taking over
+ * what the journal has. */
+hc_status hc_shard_write(struct hc_run *run, size_t file, const char *path, struct hc_shard_summary *summary,
+                         struct hc_error *error);
+
+#endif

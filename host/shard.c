@@ -1,0 +1,482 @@
+/* Writing one shard of a compressed model: room for the header, the codes in the order of the source, then the tensors
+ * that are kept, wide elements first so that all are aligned; at last the header. */
+#include "run.h"
+
+#include "header.h"
+#include "selection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    COMMIT_BYTES = 256 << 20, /* at most so much work is lost when the process is killed, */
+    COMMIT_SECONDS = 2,       /* or so much time, but for the tensor at hand */
+    COPY_BYTES = 4 << 20,
+    READ_WEIGHTS = 8192,
+    MAX_HEADER = 100000000,
+};
+
+/* One tensor of the shard and what became of it. */
+struct outcome {
+    const struct hc_tensor *tensor;
+    struct hc_description description;
+    uint64_t bytes;   /* stored */
+    hc_type type;     /* in the file, if kept */
+};
+
+struct shard {
+    struct hc_run *run;
+    struct hc_out out;          /* fd -1 in a dry run */
+    struct hc_checksum_stream *checksum;
+    uint64_t position;          /* where the next byte goes */
+    size_t count;
+    struct outcome *outcomes;
+};
+
+/* ---- What the method writes ----------------------------------------------------------------- */
+
+struct file_sink {
+    struct hc_sink sink;
+    struct shard *shard;
+};
+
+static hc_status sink_write(struct hc_sink *sink, const void *data, size_t bytes, struct hc_error *error)
+{
+    struct shard *shard = ((struct file_sink *)sink)->shard;
+    hc_checksum_add(shard->checksum, data, bytes);
+    hc_status status = shard->out.fd < 0 ? HC_OK : hc_out_write_at(&shard->out, shard->position, data, bytes, error);
+    shard->position += bytes;
+    return status;
+}
+
+struct run_ticker {
+    struct hc_ticker ticker;
+    struct hc_run *run;
+    uint64_t before; /* weights of the tensor's earlier pieces */
+};
+
+static bool run_tick(struct hc_ticker *ticker, uint64_t weights)
+{
+    struct run_ticker *mine = (struct run_ticker *)ticker;
+    return hc_meter_report(&mine->run->meter, mine->before + weights, NULL) == HC_OK;
+}
+
+/* ---- Coding --------------------------------------------------------------------------------- */
+
+static hc_status keep(struct outcome *outcome, const char *because, struct hc_error *error)
+{
+    hc_description_clear(&outcome->description);
+    outcome->description.kept_because = strdup(because);
+    return outcome->description.kept_because ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+}
+
+static void record_errors(struct hc_description *description, const struct hc_compare_sum *sum)
+{
+    description->mean_abs_error = hc_exact_value(&sum->abs_error) / (double)description->weights;
+    description->max_abs_error = sum->max_abs_error;
+    description->squared_error = hc_exact_value(&sum->squared_error);
+    description->squared_weights = hc_exact_value(&sum->squared_weights);
+}
+
+/* Codes every piece of a tensor; one that must be kept keeps them all. */
+static hc_status code_tensor(struct shard *shard, struct outcome *outcome, struct hc_error *error)
+{
+    struct hc_run *run = shard->run;
+    const struct hc_tensor *tensor = outcome->tensor;
+    struct hc_description *description = &outcome->description;
+    struct file_sink sink = {{sink_write}, shard};
+    struct hc_compare_sum total = {0};
+    double published = 0;
+    uint64_t begin = shard->position;
+    size_t pieces = hc_piece_count(tensor);
+    hc_status status = HC_OK;
+
+    *description = (struct hc_description){.method = run->method, .type = tensor->type, .rank = tensor->rank,
+                                           .weights = tensor->weights, .pieces = json_array()};
+    memcpy(description->shape, tensor->shape, sizeof description->shape);
+    hc_checksum_reset(shard->checksum);
+    for (size_t p = 0; p < pieces; p++) {
+        struct hc_piece piece = {tensor, p * (tensor->weights / pieces), tensor->weights / pieces};
+        struct run_ticker ticker = {{run_tick}, run, piece.first};
+        struct hc_coded coded = {.published_mean_abs_error = -1};
+        HC_TRY(run->method->encode(&run->context->engine, &piece, run->options, &sink.sink, &ticker.ticker, &coded,
+                                   error));
+        if (coded.kept_because) {
+            shard->position = begin;
+            status = keep(outcome, coded.kept_because, error);
+            goto done;
+        }
+        if (json_array_append_new(description->pieces, coded.parameters) != 0) {
+            status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+            goto done;
+        }
+        hc_compare_add(&total, &coded.compare);
+        published += coded.published_mean_abs_error;
+    }
+    record_errors(description, &total);
+    description->published_mean_abs_error = published / (double)pieces;
+    hc_checksum_text(shard->checksum, description->checksum);
+    outcome->bytes = shard->position - begin;
+done:
+    hc_tensor_drop(tensor);
+    return status;
+}
+
+/* ---- The journal ---------------------------------------------------------------------------- */
+
+static hc_status commit(struct shard *shard, struct hc_error *error)
+{
+    struct hc_run *run = shard->run;
+    hc_status status = hc_out_sync(&shard->out, error);
+    if (status == HC_OK)
+        status = hc_journal_commit(&run->journal, error);
+    run->unsynced = 0;
+    run->last_commit = hc_now();
+    return status;
+}
+
+static hc_status record(struct shard *shard, const struct outcome *outcome, struct hc_error *error)
+{
+    struct hc_run *run = shard->run;
+    if (shard->out.fd < 0)
+        return HC_OK;
+    char *text = NULL;
+    if (outcome->description.method && !(text = hc_description_text(&outcome->description)))
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    json_t *json = json_pack("{s:s, s:I, s:s*, s:s*}", "tensor", outcome->tensor->name, "bytes",
+                             (json_int_t)outcome->bytes, "description", text, "kept",
+                             outcome->description.kept_because);
+    free(text);
+    hc_status status = hc_journal_add(&run->journal, json, error);
+    run->unsynced += outcome->bytes;
+    if (status == HC_OK && (run->unsynced >= COMMIT_BYTES || hc_now() - run->last_commit >= COMMIT_SECONDS))
+        status = commit(shard, error);
+    return status;
+}
+
+/* Takes over the next record of an earlier run; *taken is false if there is none left. */
+static hc_status take_record(struct shard *shard, struct outcome *outcome, bool *taken, struct hc_error *error)
+{
+    struct hc_run *run = shard->run;
+    *taken = run->records_taken < run->records_found;
+    if (!*taken)
+        return HC_OK;
+    json_t *json = json_array_get(run->journal.records, run->records_taken++);
+    const char *name = json_string_value(json_object_get(json, "tensor"));
+    const char *text = json_string_value(json_object_get(json, "description"));
+    const char *because = json_string_value(json_object_get(json, "kept"));
+    if (!name || strcmp(name, outcome->tensor->name) != 0 || (!text && !because))
+        return hc_fail(error, HC_ERR_CORRUPT, "%s: the journal does not fit the input at tensor %s; start over with --force",
+                       run->journal.file.path, outcome->tensor->name);
+    run->meter.progress.weights_resumed += outcome->tensor->weights;
+    if (because)
+        return keep(outcome, because, error);
+    outcome->bytes = (uint64_t)json_integer_value(json_object_get(json, "bytes"));
+    shard->position += outcome->bytes;
+    if (hc_out_size(&shard->out) < shard->position)
+        return hc_fail(error, HC_ERR_CORRUPT, "%s: shorter than the journal says; start over with --force",
+                       shard->out.path);
+    return hc_description_parse(text, &outcome->description, error);
+}
+
+/* ---- Tensors that are kept ------------------------------------------------------------------ */
+
+static hc_status kept_write(struct shard *shard, const void *data, size_t bytes, struct hc_error *error)
+{
+    struct file_sink sink = {{sink_write}, shard};
+    return sink_write(&sink.sink, data, bytes, error);
+}
+
+static hc_status copy_bytes(struct shard *shard, const struct hc_tensor *tensor, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (uint64_t at = 0; status == HC_OK && at < tensor->bytes; at += COPY_BYTES) {
+        uint64_t rest = tensor->bytes - at;
+        status = kept_write(shard, tensor->data + at, rest < COPY_BYTES ? rest : COPY_BYTES, error);
+    }
+    return status;
+}
+
+/* Rows that the source has in another order. */
+static hc_status copy_rows(struct shard *shard, const struct hc_tensor *tensor, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    uint64_t row_bytes = tensor->bytes / tensor->shape[0];
+    for (uint64_t row = 0; status == HC_OK && row < tensor->shape[0]; row++)
+        status = kept_write(shard, tensor->data + hc_tensor_stored_row(tensor, row) * row_bytes, row_bytes, error);
+    return status;
+}
+
+/* Block types have no place in safetensors: half precision takes theirs. */
+static hc_status copy_blocks(struct shard *shard, const struct hc_tensor *tensor, struct hc_error *error)
+{
+    const struct hc_kernels *kernels = &shard->run->context->kernels;
+    float weights[READ_WEIGHTS];
+    uint16_t halves[READ_WEIGHTS];
+    hc_status status = HC_OK;
+    for (uint64_t at = 0; status == HC_OK && at < tensor->weights; at += READ_WEIGHTS) {
+        uint64_t rest = tensor->weights - at;
+        size_t n = rest < READ_WEIGHTS ? rest : READ_WEIGHTS;
+        hc_tensor_read(tensor, kernels, at, n, weights);
+        kernels->convert.f32_to_f16(weights, n, halves);
+        status = kept_write(shard, halves, 2 * n, error);
+    }
+    return status;
+}
+
+static hc_status write_kept(struct shard *shard, struct outcome *outcome, struct hc_error *error)
+{
+    const struct hc_tensor *tensor = outcome->tensor;
+    uint64_t begin = shard->position;
+    hc_checksum_reset(shard->checksum);
+    hc_status status = hc_type_is_block(tensor->type) ? copy_blocks(shard, tensor, error)
+                       : tensor->permuted_heads       ? copy_rows(shard, tensor, error)
+                                                      : copy_bytes(shard, tensor, error);
+    hc_checksum_text(shard->checksum, outcome->description.checksum);
+    outcome->bytes = shard->position - begin;
+    hc_tensor_drop(tensor);
+    return status;
+}
+
+/* ---- The shard ------------------------------------------------------------------------------ */
+
+static void tell(struct shard *shard, const struct outcome *outcome)
+{
+    struct hc_run *run = shard->run;
+    char parameters[128] = "";
+    hc_tensor_info info = {.name = outcome->tensor->name, .type = outcome->tensor->type, .rank = outcome->tensor->rank,
+                           .weights = outcome->tensor->weights, .stored_bytes = outcome->bytes};
+    memcpy(info.shape, outcome->tensor->shape, sizeof info.shape);
+    hc_description_info(&outcome->description, &info);
+    if (outcome->description.method)
+        run->method->describe(json_array_get(outcome->description.pieces, 0), parameters, sizeof parameters);
+    info.parameters = parameters;
+    hc_meter_advance(&run->meter, outcome->tensor->weights);
+    if (run->options->tensor_done)
+        run->options->tensor_done(&info, run->options->user);
+}
+
+static hc_status code_all(struct shard *shard, struct hc_error *error)
+{
+    struct hc_run *run = shard->run;
+    hc_status status = HC_OK;
+    for (size_t i = 0; i < shard->count; i++) {
+        struct outcome *outcome = &shard->outcomes[i];
+        const char *because = hc_kept_because(outcome->tensor, run->options);
+        if (because) {
+            HC_TRY(keep(outcome, because, error));
+            continue;
+        }
+        run->meter.progress.tensor = outcome->tensor->name;
+        bool taken;
+        HC_TRY(take_record(shard, outcome, &taken, error));
+        if (!taken) {
+            HC_TRY(hc_meter_report(&run->meter, 0, error));
+            HC_TRY(code_tensor(shard, outcome, error));
+            HC_TRY(record(shard, outcome, error));
+        }
+        if (outcome->description.method)
+            tell(shard, outcome);
+    }
+done:
+    if (shard->out.fd >= 0 && status != HC_OK)
+        commit(shard, NULL); /* whatever is whole stays; the first failure is the one to report */
+    return status;
+}
+
+static hc_status keep_all(struct shard *shard, struct hc_error *error)
+{
+    static const unsigned widths[] = {8, 4, 2, 1};
+    hc_status status = HC_OK;
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (size_t i = 0; i < shard->count; i++) {
+            struct outcome *outcome = &shard->outcomes[i];
+            if (outcome->description.method || hc_type_block_bytes(outcome->type) != widths[w])
+                continue;
+            shard->run->meter.progress.tensor = outcome->tensor->name;
+            HC_TRY(hc_meter_report(&shard->run->meter, 0, error));
+            HC_TRY(write_kept(shard, outcome, error));
+            tell(shard, outcome);
+        }
+done:
+    return status;
+}
+
+/* ---- The header ----------------------------------------------------------------------------- */
+
+static size_t digits(uint64_t number)
+{
+    return (size_t)snprintf(NULL, 0, "%llu", (unsigned long long)number);
+}
+
+/* Length of a string as JSON text, quotes included; 0 if memory is out. */
+static size_t json_length(const char *string)
+{
+    json_t *json = json_string(string);
+    char *text = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT);
+    size_t length = text ? strlen(text) : 0;
+    free(text);
+    json_decref(json);
+    return length;
+}
+
+/* Room for the header, known before the first tensor is coded: the sum of what each tensor can need at most. */
+static hc_status reserve_header(const struct shard *shard, const struct hc_file *file, uint64_t *reserve,
+                                struct hc_error *error)
+{
+    const struct hc_run *run = shard->run;
+    uint64_t largest = 0, total = 256;
+    for (size_t i = 0; i < shard->count; i++) /* no tensor grows beyond 8 bytes a weight and its alignment */
+        largest += 8 * shard->outcomes[i].tensor->weights + 64 * hc_piece_count(shard->outcomes[i].tensor);
+    size_t number = digits(largest), parameters = run->method->parameters_max(run->options);
+    for (size_t i = 0; i < shard->count; i++) {
+        const struct hc_tensor *tensor = shard->outcomes[i].tensor;
+        size_t name = json_length(tensor->name);
+        if (name == 0)
+            return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        /* "NAME.hc_codes":{"dtype":"F8_E4M3","shape":[],"data_offsets":[,]},"hyperc.tensor.NAME":"{...}", */
+        total += 2 * name + 96 + 3 * number;
+        for (int d = 0; d < tensor->rank; d++)
+            total += digits(tensor->shape[d]) + 1;
+        total += hc_kept_because(tensor, run->options)
+                     ? 128
+                     : 32 + hc_description_max(tensor, hc_piece_count(tensor), parameters);
+    }
+    for (size_t i = 0; i < file->metadata_count; i++)
+        total += json_length(file->metadata_keys[i]) + json_length(file->metadata_values[i]) + 2;
+    *reserve = (total + 63) / 64 * 64;
+    return *reserve <= MAX_HEADER ? HC_OK
+                                  : hc_fail(error, HC_ERR_UNSUPPORTED, "%s: too many tensors for one file", file->path);
+}
+
+static hc_status add_metadata(const struct shard *shard, const struct hc_file *file, struct hc_header *header,
+                              struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    char *key = NULL, *text = NULL, version[16];
+    if (shard->run->source->kind == HC_SOURCE_GGUF)
+        HC_TRY(hc_header_metadata(header, "format", "pt", error));
+    for (size_t i = 0; i < file->metadata_count; i++)
+        HC_TRY(hc_header_metadata(header, file->metadata_keys[i], file->metadata_values[i], error));
+    snprintf(version, sizeof version, "%d", HC_FORMAT_VERSION);
+    HC_TRY(hc_header_metadata(header, HC_VERSION_KEY, version, error));
+    for (size_t i = 0; i < shard->count; i++) {
+        key = hc_path_append(HC_TENSOR_KEY, shard->outcomes[i].tensor->name);
+        text = hc_description_text(&shard->outcomes[i].description);
+        if (!key || !text) {
+            status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+            goto done;
+        }
+        HC_TRY(hc_header_metadata(header, key, text, error));
+        free(key);
+        free(text);
+        key = text = NULL;
+    }
+done:
+    free(key);
+    free(text);
+    return status;
+}
+
+/* Tensors in the order of their bytes: coded ones, then kept ones by width. */
+static hc_status add_tensors(const struct shard *shard, struct hc_header *header, struct hc_shard_summary *summary,
+                             struct hc_error *error)
+{
+    static const unsigned widths[] = {0, 8, 4, 2, 1}; /* 0: coded */
+    hc_status status = HC_OK;
+    char *name = NULL;
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (size_t i = 0; i < shard->count; i++) {
+            const struct outcome *outcome = &shard->outcomes[i];
+            const struct hc_tensor *tensor = outcome->tensor;
+            bool coded = outcome->description.method != NULL;
+            if (widths[w] != (coded ? 0 : hc_type_block_bytes(outcome->type)))
+                continue;
+            name = hc_path_append(tensor->name, coded ? HC_CODES_SUFFIX : "");
+            if (!name || json_array_append_new(summary->tensors, json_string(name)) != 0) {
+                status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+                goto done;
+            }
+            HC_TRY(coded ? hc_header_tensor(header, name, HC_TYPE_U8, 1, &outcome->bytes, outcome->bytes, error)
+                         : hc_header_tensor(header, name, outcome->type, tensor->rank, tensor->shape, outcome->bytes,
+                                            error));
+            free(name);
+            name = NULL;
+        }
+done:
+    free(name);
+    return status;
+}
+
+static hc_status write_header(struct shard *shard, const struct hc_file *file, uint64_t reserve,
+                              struct hc_shard_summary *summary, struct hc_error *error)
+{
+    struct hc_header header;
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    hc_status status = hc_header_begin(&header, error);
+    if (status != HC_OK)
+        return status;
+    HC_TRY(add_metadata(shard, file, &header, error));
+    HC_TRY(add_tensors(shard, &header, summary, error));
+    HC_TRY(hc_header_bytes(&header, reserve, &bytes, &length, error));
+    hc_checksum(bytes, length, summary->header_checksum);
+    summary->header_bytes = length;
+    summary->file_bytes = length + header.offset;
+    if (shard->out.fd >= 0) {
+        HC_TRY(hc_out_write_at(&shard->out, 0, bytes, length, error));
+        HC_TRY(hc_out_resize(&shard->out, summary->file_bytes, error));
+    }
+done:
+    free(bytes);
+    hc_header_end(&header);
+    return status;
+}
+
+static hc_status shard_begin(struct shard *shard, size_t file, struct hc_error *error)
+{
+    const struct hc_source *source = shard->run->source;
+    for (size_t i = 0; i < source->tensor_count; i++)
+        shard->count += source->tensors[i].file == file;
+    shard->outcomes = calloc(shard->count ? shard->count : 1, sizeof *shard->outcomes);
+    shard->checksum = hc_checksum_create();
+    if (!shard->outcomes || !shard->checksum)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    size_t n = 0;
+    for (size_t i = 0; i < source->tensor_count; i++)
+        if (source->tensors[i].file == file) {
+            hc_type type = source->tensors[i].type;
+            shard->outcomes[n++] = (struct outcome){.tensor = &source->tensors[i],
+                                                    .type = hc_type_is_block(type) ? HC_TYPE_F16 : type};
+        }
+    return HC_OK;
+}
+
+hc_status hc_shard_write(struct hc_run *run, size_t file, const char *path, struct hc_shard_summary *summary,
+                         struct hc_error *error)
+{
+    struct shard shard = {.run = run, .out = {.fd = -1}};
+    uint64_t reserve = 0;
+    hc_status status;
+    *summary = (struct hc_shard_summary){.tensors = json_array()};
+    HC_TRY(shard_begin(&shard, file, error));
+    HC_TRY(reserve_header(&shard, &run->source->files[file], &reserve, error));
+    if (path)
+        HC_TRY(hc_out_open(&shard.out, path, run->records_taken >= run->records_found, error));
+    shard.position = reserve;
+    HC_TRY(code_all(&shard, error));
+    if (path)
+        HC_TRY(commit(&shard, error));
+    HC_TRY(keep_all(&shard, error));
+    HC_TRY(write_header(&shard, &run->source->files[file], reserve, summary, error));
+    if (path)
+        HC_TRY(hc_out_finish(&shard.out, error));
+done:
+    for (size_t i = 0; shard.outcomes && i < shard.count; i++)
+        hc_description_clear(&shard.outcomes[i].description);
+    free(shard.outcomes);
+    hc_checksum_destroy(shard.checksum);
+    hc_out_close(&shard.out);
+    return status;
+}
