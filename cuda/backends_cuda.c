@@ -1,0 +1,4 @@
+/* The devices of a build with CUDA. */
+#include "engine_cuda.h"
+
+const struct hc_backend hc_backends[] = {{"cuda", hc_engine_cuda}, {NULL, NULL}};

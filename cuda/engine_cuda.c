@@ -1,0 +1,474 @@
+#include "engine_cuda.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bitpack/bitpack_cuda.h"
+#include "compare/compare_cuda.h"
+#include "convert/convert_cuda.h"
+#include "device.h"
+#include "pair_decode/pair_decode_cuda.h"
+#include "pair_extent/pair_extent_cuda.h"
+#include "pair_moments/pair_moments_cuda.h"
+#include "pair_search/pair_search_cuda.h"
+
+/* One call of the engine: what is done to every chunk of the stretch, and what it is done with. */
+struct job {
+    /* Fills the slot and queues the work on it, results to slot->results or slot->packed. */
+    hc_status (*submit)(struct job *job, struct hc_cuda_slot *slot);
+    /* Takes the results, once the work is complete. */
+    hc_status (*collect)(struct job *job, const struct hc_cuda_slot *slot);
+    struct hc_cuda_device *device;
+    const struct hc_kernels *kernels;
+    struct hc_error *error;
+    const struct hc_piece *piece;
+    uint64_t first, count; /* the stretch */
+    size_t grids;
+    unsigned bits;
+    uint32_t entries;
+    const uint8_t *codes;
+    void *out;       /* sums, codes or weights, as the operation says */
+    uint64_t faults; /* codes that are not in the table, so far */
+};
+
+static size_t blocks_of(const struct hc_cuda_slot *slot)
+{
+    return (size_t)(slot->count + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+}
+
+static size_t pairs_of(const struct hc_cuda_slot *slot)
+{
+    return (size_t)(slot->count + 1) / 2;
+}
+
+/* A chunk's codes begin at a whole byte of the stretch's: it holds a multiple of 8 pairs. */
+static size_t packed_bytes(const struct hc_cuda_slot *slot, unsigned bits)
+{
+    return (pairs_of(slot) * bits + 7) / 8;
+}
+
+static size_t packed_offset(const struct hc_cuda_slot *slot, unsigned bits)
+{
+    return (size_t)(slot->first / 2 * bits / 8);
+}
+
+static void *region(const struct job *job, enum hc_cuda_region which)
+{
+    return job->device->region[which];
+}
+
+static hc_status launched(const struct job *job, cudaError_t result, const char *kernel)
+{
+    return hc_cuda_check(job->device, result, kernel, job->error);
+}
+
+static hc_status retire(struct job *job, struct hc_cuda_slot *slot)
+{
+    if (!slot->busy)
+        return HC_OK;
+    slot->busy = false;
+    hc_status status = hc_cuda_check(job->device, cudaEventSynchronize(slot->done), "cudaEventSynchronize", job->error);
+    return status == HC_OK ? job->collect(job, slot) : status;
+}
+
+/* Runs the job chunk by chunk. The host reads, fills and collects one slot while the device works on the other. When it
+ * returns, failed or not, the device is done with the slots and with everything of the caller's. */
+static hc_status run(struct job *job)
+{
+    struct hc_cuda_device *device = job->device;
+    hc_status status = HC_OK;
+    int turn = 0;
+
+    for (uint64_t at = 0; at < job->count; at += HC_CUDA_CHUNK, turn = (turn + 1) % HC_CUDA_SLOTS) {
+        struct hc_cuda_slot *slot = &device->slot[turn];
+        HC_TRY(retire(job, slot));
+        slot->first = at;
+        slot->count = job->count - at < HC_CUDA_CHUNK ? job->count - at : HC_CUDA_CHUNK;
+        HC_TRY(job->submit(job, slot));
+        HC_TRY(hc_cuda_check(device, cudaEventRecord(slot->done, device->stream), "cudaEventRecord", job->error));
+        slot->busy = true;
+    }
+    for (int i = 0; i < HC_CUDA_SLOTS; i++)
+        HC_TRY(retire(job, &device->slot[(turn + i) % HC_CUDA_SLOTS]));
+done:
+    if (status != HC_OK) {
+        cudaStreamSynchronize(device->stream);
+        for (int i = 0; i < HC_CUDA_SLOTS; i++)
+            device->slot[i].busy = false;
+    }
+    return status;
+}
+
+/* Brings the slot's weights to HC_CUDA_WEIGHTS. Half the bytes cross the bus for the two 16-bit types, which the device
+ * converts itself; everything else but F32 is converted here. */
+static hc_status load_weights(struct job *job, struct hc_cuda_slot *slot)
+{
+    const struct hc_tensor *tensor = job->piece->tensor;
+    uint64_t first = job->piece->first + job->first + slot->first;
+    size_t count = (size_t)slot->count;
+    bool half = tensor->type == HC_TYPE_F16 || tensor->type == HC_TYPE_BF16;
+    float *weights = region(job, HC_CUDA_WEIGHTS);
+    cudaStream_t stream = job->device->stream;
+    hc_status status;
+
+    if (!half || tensor->permuted_heads != 0) {
+        hc_tensor_read(tensor, job->kernels, first, count, (float *)(void *)slot->weights);
+        return hc_cuda_upload(job->device, HC_CUDA_WEIGHTS, slot->weights, count * sizeof(float), job->error);
+    }
+    memcpy(slot->weights, tensor->data + first * sizeof(uint16_t), count * sizeof(uint16_t));
+    HC_TRY(hc_cuda_upload(job->device, HC_CUDA_RAW, slot->weights, count * sizeof(uint16_t), job->error));
+    if (tensor->type == HC_TYPE_F16)
+        HC_TRY(launched(job, hc_f16_to_f32_cuda(region(job, HC_CUDA_RAW), count, weights, stream), "f16_to_f32"));
+    else
+        HC_TRY(launched(job, hc_bf16_to_f32_cuda(region(job, HC_CUDA_RAW), count, weights, stream), "bf16_to_f32"));
+done:
+    return status;
+}
+
+/* Brings the slot's codes, decoded, to HC_CUDA_DECODED, and the number of faults among them to slot->faults. */
+static hc_status load_decoded(struct job *job, struct hc_cuda_slot *slot)
+{
+    struct hc_cuda_device *device = job->device;
+    size_t bytes = packed_bytes(slot, job->bits);
+    hc_status status;
+
+    memcpy(slot->packed, job->codes + packed_offset(slot, job->bits), bytes);
+    HC_TRY(hc_cuda_upload(device, HC_CUDA_PACKED, slot->packed, bytes, job->error));
+    HC_TRY(hc_cuda_check(device, cudaMemsetAsync(region(job, HC_CUDA_FAULTS), 0, sizeof(uint32_t), device->stream),
+                         "cudaMemsetAsync", job->error));
+    HC_TRY(launched(job,
+                    hc_pair_decode_cuda(region(job, HC_CUDA_PACKED), pairs_of(slot), job->bits,
+                                        region(job, HC_CUDA_TABLE), job->entries, region(job, HC_CUDA_DECODED),
+                                        region(job, HC_CUDA_FAULTS), device->stream),
+                    "pair_decode"));
+    HC_TRY(hc_cuda_download(device, HC_CUDA_FAULTS, slot->faults, sizeof(uint32_t), job->error));
+done:
+    return status;
+}
+
+static hc_status collect_moments(struct job *job, const struct hc_cuda_slot *slot)
+{
+    const struct hc_pair_moments *results = (const void *)slot->results;
+    struct hc_moments_sum *sum = job->out;
+
+    for (size_t b = 0; b < blocks_of(slot); b++) {
+        sum->non_finite += results[b].non_finite;
+        if (results[b].non_finite != 0)
+            continue; /* its sums mean nothing, and an exact sum takes finite terms only */
+        hc_exact_add(&sum->sum[0], results[b].sum[0]);
+        hc_exact_add(&sum->sum[1], results[b].sum[1]);
+    }
+    return HC_OK;
+}
+
+static hc_status submit_moments(struct job *job, struct hc_cuda_slot *slot)
+{
+    hc_status status;
+    HC_TRY(load_weights(job, slot));
+    HC_TRY(launched(job,
+                    hc_pair_moments_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, region(job, HC_CUDA_RESULTS),
+                                         job->device->stream),
+                    "pair_moments"));
+    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results,
+                            blocks_of(slot) * sizeof(struct hc_pair_moments), job->error));
+done:
+    return status;
+}
+
+static hc_status collect_extent(struct job *job, const struct hc_cuda_slot *slot)
+{
+    const struct hc_pair_extent *results = (const void *)slot->results;
+    struct hc_extent_sum *sum = job->out;
+
+    for (size_t b = 0; b < blocks_of(slot); b++) {
+        sum->outer += results[b].outer;
+        if (results[b].max_distance2 > sum->max_distance2)
+            sum->max_distance2 = results[b].max_distance2;
+    }
+    return HC_OK;
+}
+
+static hc_status submit_extent(struct job *job, struct hc_cuda_slot *slot)
+{
+    hc_status status;
+    HC_TRY(load_weights(job, slot));
+    HC_TRY(launched(job,
+                    hc_pair_extent_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, region(job, HC_CUDA_GRID),
+                                        region(job, HC_CUDA_RESULTS), job->device->stream),
+                    "pair_extent"));
+    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results,
+                            blocks_of(slot) * sizeof(struct hc_pair_extent), job->error));
+done:
+    return status;
+}
+
+static void add_search(struct hc_search_sum *sum, const struct hc_pair_search *result, int part)
+{
+    hc_exact_add(&sum->error[part], result->error[part]);
+    if (result->max_code[part] > sum->max_code[part])
+        sum->max_code[part] = result->max_code[part];
+}
+
+static hc_status collect_try(struct job *job, const struct hc_cuda_slot *slot)
+{
+    const struct hc_pair_search *results = (const void *)slot->results;
+    struct hc_search_sum *sums = job->out;
+    size_t blocks = blocks_of(slot);
+
+    for (size_t b = 0; b < blocks; b++) {
+        add_search(&sums[0], &results[b], 0);
+        for (size_t g = 0; g < job->grids; g++)
+            add_search(&sums[g], &results[g * blocks + b], 1);
+    }
+    return HC_OK;
+}
+
+/* The first grid sees all pairs, the others those that the first leaves outside. */
+static hc_status submit_try(struct job *job, struct hc_cuda_slot *slot)
+{
+    cudaStream_t stream = job->device->stream;
+    size_t n = (size_t)slot->count, blocks = blocks_of(slot);
+    const struct hc_pair_grid *grids = region(job, HC_CUDA_GRID);
+    struct hc_pair_search *results = region(job, HC_CUDA_RESULTS);
+    const float *weights = region(job, HC_CUDA_WEIGHTS);
+    float *outer = region(job, HC_CUDA_DECODED);
+    uint32_t *counts = region(job, HC_CUDA_COUNTS);
+    hc_status status;
+
+    HC_TRY(load_weights(job, slot));
+    HC_TRY(launched(job, hc_pair_search_cuda(weights, n, NULL, grids, 1, NULL, results, stream), "pair_search"));
+    if (job->grids > 1) {
+        HC_TRY(launched(job, hc_pair_outer_cuda(weights, n, grids, outer, counts, stream), "pair_outer"));
+        HC_TRY(launched(
+            job, hc_pair_search_cuda(outer, n, counts, grids + 1, job->grids - 1, NULL, results + blocks, stream),
+            "pair_search"));
+    }
+    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results, job->grids * blocks * sizeof *results,
+                            job->error));
+done:
+    return status;
+}
+
+static hc_status collect_encode(struct job *job, const struct hc_cuda_slot *slot)
+{
+    memcpy((uint8_t *)job->out + packed_offset(slot, job->bits), slot->packed, packed_bytes(slot, job->bits));
+    return HC_OK;
+}
+
+static hc_status submit_encode(struct job *job, struct hc_cuda_slot *slot)
+{
+    cudaStream_t stream = job->device->stream;
+    uint32_t *codes = region(job, HC_CUDA_CODES);
+    hc_status status;
+
+    HC_TRY(load_weights(job, slot));
+    HC_TRY(launched(job,
+                    hc_pair_search_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, NULL, region(job, HC_CUDA_GRID), 1,
+                                        codes, region(job, HC_CUDA_RESULTS), stream),
+                    "pair_search"));
+    HC_TRY(launched(job, hc_bitpack_cuda(codes, pairs_of(slot), job->bits, region(job, HC_CUDA_PACKED), stream),
+                    "bitpack"));
+    HC_TRY(hc_cuda_download(job->device, HC_CUDA_PACKED, slot->packed, packed_bytes(slot, job->bits), job->error));
+done:
+    return status;
+}
+
+static hc_status collect_decode(struct job *job, const struct hc_cuda_slot *slot)
+{
+    job->faults += *slot->faults;
+    memcpy((float *)job->out + slot->first, slot->results, (size_t)slot->count * sizeof(float));
+    return HC_OK;
+}
+
+static hc_status submit_decode(struct job *job, struct hc_cuda_slot *slot)
+{
+    hc_status status;
+    HC_TRY(load_decoded(job, slot));
+    HC_TRY(
+        hc_cuda_download(job->device, HC_CUDA_DECODED, slot->results, (size_t)slot->count * sizeof(float), job->error));
+done:
+    return status;
+}
+
+static hc_status collect_compare(struct job *job, const struct hc_cuda_slot *slot)
+{
+    const struct hc_compare *results = (const void *)slot->results;
+    struct hc_compare_sum *sum = job->out;
+
+    job->faults += *slot->faults;
+    for (size_t b = 0; b < blocks_of(slot); b++) {
+        hc_exact_add(&sum->abs_error, results[b].abs_error);
+        hc_exact_add(&sum->squared_error, results[b].squared_error);
+        hc_exact_add(&sum->squared_weights, results[b].squared_weights);
+        if (results[b].max_abs_error > sum->max_abs_error)
+            sum->max_abs_error = results[b].max_abs_error;
+    }
+    return HC_OK;
+}
+
+static hc_status submit_compare(struct job *job, struct hc_cuda_slot *slot)
+{
+    hc_status status;
+    HC_TRY(load_weights(job, slot));
+    HC_TRY(load_decoded(job, slot));
+    HC_TRY(launched(job,
+                    hc_compare_cuda(region(job, HC_CUDA_WEIGHTS), region(job, HC_CUDA_DECODED), slot->count,
+                                    region(job, HC_CUDA_RESULTS), job->device->stream),
+                    "compare"));
+    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results, blocks_of(slot) * sizeof(struct hc_compare),
+                            job->error));
+done:
+    return status;
+}
+
+/* ---- The table ---------------------------------------------------------------------------- */
+
+static struct job new_job(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                          struct hc_error *error)
+{
+    return (struct job){.device = engine->state,
+                        .kernels = engine->kernels,
+                        .error = error,
+                        .piece = piece,
+                        .first = first,
+                        .count = count};
+}
+
+/* Grids reach the device before the first chunk. */
+static hc_status run_with_grids(struct job *job, const struct hc_pair_grid *grids, size_t count)
+{
+    hc_status status = HC_OK;
+    if (job->count == 0)
+        goto done; /* and nothing queued that would read the caller's grids later */
+    job->grids = count;
+    HC_TRY(hc_cuda_device_enter(job->device, job->error));
+    HC_TRY(hc_cuda_upload(job->device, HC_CUDA_GRID, grids, count * sizeof *grids, job->error));
+    HC_TRY(run(job));
+done:
+    return status;
+}
+
+/* So does the table of decoded values. All faults are counted before they are reported. */
+static hc_status run_with_table(struct job *job, const uint8_t *codes, unsigned bits, const float (*table)[2],
+                                uint32_t entries)
+{
+    hc_status status = HC_OK;
+    if (job->count == 0)
+        goto done;
+    if (bits < 1 || bits > HC_CUDA_CODE_BITS || entries > 1u << HC_CUDA_CODE_BITS)
+        return hc_fail(job->error, HC_ERR_ARGUMENT, "codes of %u bits and a table of %u are more than cuda decodes",
+                       bits, (unsigned)entries);
+    job->codes = codes;
+    job->bits = bits;
+    job->entries = entries;
+    HC_TRY(hc_cuda_device_enter(job->device, job->error));
+    HC_TRY(hc_cuda_upload(job->device, HC_CUDA_TABLE, table, entries * sizeof *table, job->error));
+    HC_TRY(run(job));
+    if (job->faults > 0)
+        status =
+            hc_fail(job->error, HC_ERR_CORRUPT, "%llu codes are not in the codebook", (unsigned long long)job->faults);
+done:
+    return status;
+}
+
+static hc_status cuda_moments(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                              struct hc_moments_sum *sum, struct hc_error *error)
+{
+    struct job job = new_job(engine, piece, first, count, error);
+    job.submit = submit_moments;
+    job.collect = collect_moments;
+    job.out = sum;
+    hc_status status = hc_cuda_device_enter(job.device, error);
+    return status == HC_OK ? run(&job) : status;
+}
+
+static hc_status cuda_extent(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                             const struct hc_pair_grid *grid, struct hc_extent_sum *sum, struct hc_error *error)
+{
+    struct job job = new_job(engine, piece, first, count, error);
+    job.submit = submit_extent;
+    job.collect = collect_extent;
+    job.out = sum;
+    return run_with_grids(&job, grid, 1);
+}
+
+static hc_status cuda_try(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                          const struct hc_pair_grid *grids, size_t grid_count, struct hc_search_sum *sums,
+                          struct hc_error *error)
+{
+    struct job job = new_job(engine, piece, first, count, error);
+    if (grid_count < 1 || grid_count > HC_CUDA_GRIDS)
+        return hc_fail(error, HC_ERR_ARGUMENT, "cuda tries 1 to %d grids at once, not %zu", HC_CUDA_GRIDS, grid_count);
+    job.submit = submit_try;
+    job.collect = collect_try;
+    job.out = sums;
+    return run_with_grids(&job, grids, grid_count);
+}
+
+static hc_status cuda_encode(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                             const struct hc_pair_grid *grid, unsigned bits, uint8_t *out, struct hc_error *error)
+{
+    struct job job = new_job(engine, piece, first, count, error);
+    if (bits < 1 || bits > HC_CUDA_CODE_BITS)
+        return hc_fail(error, HC_ERR_ARGUMENT, "codes of %u bits are more than cuda packs", bits);
+    job.submit = submit_encode;
+    job.collect = collect_encode;
+    job.bits = bits;
+    job.out = out;
+    return run_with_grids(&job, grid, 1);
+}
+
+static hc_status cuda_decode(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
+                             const float (*table)[2], uint32_t entries, float *out, struct hc_error *error)
+{
+    struct job job = new_job(engine, NULL, 0, count, error);
+    job.submit = submit_decode;
+    job.collect = collect_decode;
+    job.out = out;
+    return run_with_table(&job, in, bits, table, entries);
+}
+
+static hc_status cuda_compare(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                              const uint8_t *in, unsigned bits, const float (*table)[2], uint32_t entries,
+                              struct hc_compare_sum *sum, struct hc_error *error)
+{
+    struct job job = new_job(engine, piece, first, count, error);
+    job.submit = submit_compare;
+    job.collect = collect_compare;
+    job.out = sum;
+    return run_with_table(&job, in, bits, table, entries);
+}
+
+static void cuda_destroy(struct hc_engine *engine)
+{
+    hc_cuda_device_close(engine->state);
+    free(engine->state);
+    *engine = (struct hc_engine){0};
+}
+
+static const struct hc_engine_table cuda_table = {
+    .name = "cuda",
+    .destroy = cuda_destroy,
+    .pair_moments = cuda_moments,
+    .pair_extent = cuda_extent,
+    .pair_try = cuda_try,
+    .pair_encode = cuda_encode,
+    .pair_decode = cuda_decode,
+    .pair_compare = cuda_compare,
+};
+
+hc_status hc_engine_cuda(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, const char *spec,
+                         struct hc_error *error)
+{
+    (void)threads;
+    struct hc_cuda_device *device = malloc(sizeof *device);
+    if (!device)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_status status = hc_cuda_device_open(device, spec, error);
+    if (status != HC_OK) {
+        free(device);
+        return status;
+    }
+    *engine = (struct hc_engine){&cuda_table, kernels, device};
+    return HC_OK;
+}
