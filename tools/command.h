@@ -1,0 +1,67 @@
+/* What the commands of the program share: options, exit codes, progress, output. */
+#ifndef HYPERC_TOOLS_COMMAND_H
+#define HYPERC_TOOLS_COMMAND_H
+
+#include <hyperc/hyperc.h>
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CORRUPT = 3 };
+
+/* One option of a command. `argument` NULL: it takes none. */
+struct option_spec {
+    const char *name, *argument, *help;
+    char letter; /* short form; 0: none */
+};
+
+/* Options that every command has. */
+struct common_options {
+    int threads;
+    hc_tier tier;
+    const char *device;
+    bool json, quiet;
+};
+
+/* One command. `set` takes one option (value NULL if it has no argument) and returns false with a message on stderr if the
+ * value is no good; `run` gets the operands. */
+struct command {
+    const char *name, *operands, *summary;
+    const struct option_spec *options; /* ends with a NULL name */
+    int least_operands, most_operands;
+    bool (*set)(const char *name, const char *value, void *state);
+    int (*run)(const struct common_options *common, int count, char **operands, void *state);
+    void *(*begin)(void); /* makes the state, freed with free() after run; NULL: no options of its own */
+};
+
+extern const struct command command_compress, command_decompress, command_inspect, command_verify;
+
+/* Parses and runs; returns the exit code. */
+int command_main(const struct command *command, int argc, char **argv);
+
+int exit_code_of(hc_status status);
+
+/* Prints "hyperc: MESSAGE" on stderr (with --json one object {"error", "status"} on stdout) and returns the exit code. */
+int report_failure(const struct common_options *common, hc_status status, const char *message);
+
+/* A context with the options, progress on stderr, and a stop at SIGINT and SIGTERM. */
+hc_status open_context(const struct common_options *common, hc_context **context);
+/* Ends the progress line. */
+void end_progress(void);
+
+/* Numbers: false unless the whole text is one in the range. */
+bool parse_real(const char *text, double least, double *value);
+bool parse_count(const char *text, uint64_t most, uint64_t *value);
+
+/* Prints JSON and frees it; EXIT_FAILED if stdout cannot be written. */
+int print_json(json_t *json);
+/* JSON null where a figure is infinite. */
+json_t *json_figure(double value);
+
+/* Writes out what is buffered: EXIT_FAILED, with a message, if stdout cannot be written, else `code`. */
+int finish_output(int code);
+
+/* "1.5 GB" (decimal units). The text lives in `buffer`. */
+const char *human_bytes(double bytes, char buffer[32]);
+
+#endif

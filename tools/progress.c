@@ -1,0 +1,78 @@
+/* Progress on stderr: one line that renews itself on a terminal, a plain line now and then elsewhere. */
+#include "command.h"
+
+#include <math.h>
+#include <signal.h>
+#include <unistd.h>
+
+static const double terminal_interval = 0.1, plain_interval = 10;
+
+/* The program has one run: its state may be the program's. */
+static volatile sig_atomic_t stop_asked;
+static struct {
+    double shown; /* when, in the run's seconds */
+    bool quiet, terminal, line_open;
+} view;
+
+static void ask_stop(int signal_number)
+{
+    (void)signal_number;
+    stop_asked = 1;
+}
+
+static void format_time(double seconds, char buffer[16])
+{
+    if (!isfinite(seconds) || seconds > 359999)
+        snprintf(buffer, 16, "?");
+    else if (seconds >= 3600)
+        snprintf(buffer, 16, "%d:%02d:%02d", (int)seconds / 3600, (int)seconds / 60 % 60, (int)seconds % 60);
+    else
+        snprintf(buffer, 16, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
+}
+
+static void show(const hc_progress *progress)
+{
+    uint64_t own = progress->weights_done - progress->weights_resumed;
+    double rate = progress->seconds > 0 ? (double)own / progress->seconds : 0;
+    double left = (double)(progress->weights_total - progress->weights_done) / rate;
+    double share = progress->weights_total ? 100 * (double)progress->weights_done / (double)progress->weights_total : 100;
+    char time[16];
+    format_time(left, time);
+    fprintf(stderr, "%s%llu of %llu tensors, %.1f %%, %.1f million weights/s, %s left%s", view.terminal ? "\r" : "",
+            (unsigned long long)progress->tensors_done, (unsigned long long)progress->tensors_total, share, rate / 1e6,
+            time, view.terminal ? "\x1b[K" : "\n");
+    fflush(stderr);
+    view.line_open = view.terminal;
+}
+
+static bool on_progress(const hc_progress *progress, void *user)
+{
+    (void)user;
+    double interval = view.terminal ? terminal_interval : plain_interval;
+    if (!view.quiet && progress->seconds - view.shown >= interval) {
+        view.shown = progress->seconds;
+        show(progress);
+    }
+    return !stop_asked;
+}
+
+void end_progress(void)
+{
+    if (view.line_open)
+        fputs("\r\x1b[K", stderr);
+    view.line_open = false;
+}
+
+hc_status open_context(const struct common_options *common, hc_context **context)
+{
+    hc_context_options options = {.threads = common->threads, .tier = common->tier, .device = common->device,
+                                  .progress = on_progress};
+    view.quiet = common->quiet;
+    view.terminal = isatty(STDERR_FILENO);
+    /* The first signal ends the run in good order, a second one at once. */
+    struct sigaction action = {.sa_handler = ask_stop, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return hc_context_create(context, &options);
+}
