@@ -164,7 +164,7 @@ static hc_status write_config(const struct hc_run *run, const struct paths *path
         status = hc_gguf_config(run->source, &made, error);
     if (status != HC_OK)
         goto done;
-    if (made && !(text = json_dumps(made, JSON_INDENT(2)))) {
+    if (made && !(text = json_dumps(made, JSON_INDENT(2) | JSON_REAL_PRECISION(15)))) {
         status = out_of_memory(error);
         goto done;
     }
@@ -200,10 +200,22 @@ static hc_status copy_one(const struct hc_run *run, const struct paths *paths, c
     return status;
 }
 
+/* Files that are not copied do not go unsaid. */
+static void tell_left_out(const struct hc_run *run)
+{
+    for (size_t i = 0; run->options->notice && i < run->source->left_out_count; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s: not copied (too large, or a link that leads out of the folder)",
+                 run->source->left_out[i]);
+        run->options->notice(text, run->options->user);
+    }
+}
+
 static hc_status copy_files(const struct hc_run *run, const struct paths *paths, json_t *manifest,
                             struct hc_error *error)
 {
     hc_status status = HC_OK;
+    tell_left_out(run);
     for (size_t i = 0; status == HC_OK && i < run->source->copy_count; i++) {
         const char *name = run->source->copies[i];
         if (strcmp(name, CONFIG_NAME) != 0 && strcmp(name, HC_MANIFEST) != 0)

@@ -51,7 +51,7 @@ hc_status hc_config_add(const char *text, const json_t *quantization, const char
     size_t end = (size_t)(strrchr(text, '}') - text);
     while (isspace((unsigned char)text[end - 1]))
         end--;
-    value = json_dumps(quantization, 0);
+    value = json_dumps(quantization, JSON_REAL_PRECISION(15)); /* for people: 0.1, not 0.10000000000000001 */
     if (value)
         member = join(text[end - 1] == '{' ? "\n  " : ",\n  ", text[end - 1] == '{' ? 3 : 4, KEY, value);
     *out = member ? join(text, end, member, text + end) : NULL;

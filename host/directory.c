@@ -175,7 +175,8 @@ static hc_status list_folder(struct listing *listing, const char *folder, unsign
     char *path = folder ? hc_path_join(listing->path, folder) : strdup(listing->path);
     DIR *stream = path ? opendir(path) : NULL;
     if (!stream) {
-        status = path ? hc_fail_errno(listing->error, "cannot open the directory %.400s", path) : no_memory(listing->error);
+        status =
+            path ? hc_fail_errno(listing->error, "cannot open the directory %.400s", path) : no_memory(listing->error);
         goto done;
     }
     for (;;) {

@@ -28,11 +28,10 @@ struct hc_directory {
 /* The index of a model in several shards. */
 #define HC_INDEX_NAME "model.safetensors.index.json"
 
-
 /* Lists `path`. Not a copy, and left out, is a file above HC_COPY_MAX_BYTES, or a link to a file that is neither in the
  * directory nor in the store that a Hugging Face cache keeps beside it (`snapshots/REVISION/x` links to `blobs/...`): a
- * model from elsewhere must not be able to have other files of the user copied. Weights and their indices, hidden files and links to
- * folders are in no list. */
+ * model from elsewhere must not be able to have other files of the user copied. Weights and their indices, hidden files
+ * and links to folders are in no list. */
 enum { HC_COPY_MAX_BYTES = 64 << 20 };
 hc_status hc_directory_list(const char *path, struct hc_directory *directory, struct hc_error *error);
 void hc_directory_free(struct hc_directory *directory);

@@ -9,8 +9,8 @@
 /* Rows that llama.cpp stores in another order (hc_tensor_stored_row), head by head. */
 enum hc_family_rows { HC_ROWS_SAME = 0, HC_ROWS_QUERY, HC_ROWS_KEY };
 
-/* Without ".weight" or ".bias", which both have alike. A '*' in `hf` stands for the number of the expert: GGUF stores the
- * experts of a layer as one tensor, whose slowest dimension tells them apart; it becomes as many tensors. */
+/* Without ".weight" or ".bias", which both have alike. A '*' in `hf` stands for the number of the expert: GGUF stores
+ * the experts of a layer as one tensor, whose slowest dimension tells them apart; it becomes as many tensors. */
 struct hc_family_name {
     const char *gguf;
     const char *hf;
@@ -27,9 +27,10 @@ struct hc_family_field {
 enum { HC_FAMILY_TABLES = 4 };
 
 struct hc_family {
-    const char *architecture; /* as in general.architecture */
-    const struct hc_family_name *names;                          /* of the whole network; ends with a NULL gguf */
-    const struct hc_family_name *layer_names[HC_FAMILY_TABLES];  /* of "blk.N." and "model.layers.N."; tables, NULL at the end */
+    const char *architecture; /* general.architecture */
+    /* Tables end with a NULL gguf; lists of tables with NULL, or when they are full. */
+    const struct hc_family_name *names;                         /* of the whole network */
+    const struct hc_family_name *layer_names[HC_FAMILY_TABLES]; /* after "blk.N." and "model.layers.N." */
     const struct hc_family_field *fields[HC_FAMILY_TABLES];
     /* The class in config.json, with experts (expert_count > 0) and without; NULL: no config.json is made. */
     const char *model_type, *class_name;
@@ -42,8 +43,8 @@ extern const struct hc_family *const hc_families[];
 /* NULL if there is none for that architecture. */
 const struct hc_family *hc_family_find(const char *architecture);
 
-/* Hugging Face's name for the GGUF tensor `name`, and what is to be known about its rows. False if the family does not know the name:
- * it stays as it is. A '*' for the expert is still in it. A name that does not fit `size` is not known. */
+/* Hugging Face's name for the GGUF tensor `name`, and what is to be known about its rows. False if the family does not
+ * know the name, or if the new one does not fit `size`: it stays as it is. A '*' for the expert is still in it. */
 bool hc_family_rename(const struct hc_family *family, const char *name, char *renamed, size_t size,
                       enum hc_family_rows *rows);
 

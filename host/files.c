@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* renameat2 */
+#define _GNU_SOURCE /* renameat2, sync_file_range */
 #include "files.h"
 
 #include "checksum.h"
@@ -220,6 +220,11 @@ hc_status hc_out_write_at(struct hc_out *out, uint64_t offset, const void *data,
         bytes -= (size_t)written;
     }
     return HC_OK;
+}
+
+void hc_out_start_sync(struct hc_out *out, uint64_t offset, uint64_t bytes)
+{
+    (void)sync_file_range(out->fd, (off_t)offset, (off_t)bytes, SYNC_FILE_RANGE_WRITE); /* only a matter of time */
 }
 
 hc_status hc_out_resize(struct hc_out *out, uint64_t size, struct hc_error *error)

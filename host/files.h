@@ -37,6 +37,8 @@ struct hc_out {
 /* Opens for reading and writing, keeping what is there; `truncate` empties it. */
 hc_status hc_out_open(struct hc_out *out, const char *path, bool truncate, struct hc_error *error);
 hc_status hc_out_write_at(struct hc_out *out, uint64_t offset, const void *data, size_t bytes, struct hc_error *error);
+/* Lets the disk begin with these bytes, so that a later sync has less to wait for. */
+void hc_out_start_sync(struct hc_out *out, uint64_t offset, uint64_t bytes);
 hc_status hc_out_resize(struct hc_out *out, uint64_t size, struct hc_error *error);
 /* Bytes in the file by now; 0 if that cannot be told. */
 uint64_t hc_out_size(const struct hc_out *out);

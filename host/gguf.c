@@ -11,9 +11,9 @@
 enum {
     MAX_ENTRIES = 1 << 16,
     MAX_TENSORS = 1 << 20,
-    MAX_KEY = 65535,        /* the format's own limit */
+    MAX_KEY = 65535, /* the format's own limit */
     MAX_NAME = 1024,
-    MAX_DIMENSIONS = 4,     /* the format's own limit */
+    MAX_DIMENSIONS = 4, /* the format's own limit */
     MAX_ARRAY_DEPTH = 4,
     MAX_ALIGNMENT = 1 << 30,
     MAX_EXPERTS = 4096,
@@ -21,7 +21,7 @@ enum {
 };
 
 static const uint8_t value_bytes[HC_GGUF_TYPE_COUNT] = {
-    [HC_GGUF_U8] = 1,  [HC_GGUF_I8] = 1,  [HC_GGUF_U16] = 2,  [HC_GGUF_I16] = 2, [HC_GGUF_U32] = 4, [HC_GGUF_I32] = 4,
+    [HC_GGUF_U8] = 1,  [HC_GGUF_I8] = 1,   [HC_GGUF_U16] = 2, [HC_GGUF_I16] = 2, [HC_GGUF_U32] = 4, [HC_GGUF_I32] = 4,
     [HC_GGUF_F32] = 4, [HC_GGUF_BOOL] = 1, [HC_GGUF_U64] = 8, [HC_GGUF_I64] = 8, [HC_GGUF_F64] = 8,
 };
 
@@ -102,8 +102,8 @@ static unsigned utf8_length(const uint8_t *text, uint64_t left_over)
 /* A key or name as a C string of its own. */
 static hc_status take_name(struct cursor *cursor, uint64_t longest, char **name)
 {
-    const uint8_t *text;
-    uint64_t length;
+    const uint8_t *text = NULL;
+    uint64_t length = 0;
     hc_status status = take_text(cursor, &text, &length);
     if (status != HC_OK)
         return status;
@@ -154,7 +154,7 @@ static hc_status skip_values(struct cursor *cursor, enum hc_gguf_type type, uint
     }
     for (uint64_t i = 0; i < count; i++) {
         struct hc_gguf_entry inner = {0};
-        const uint8_t *text;
+        const uint8_t *text = NULL;
         uint64_t length;
         hc_status status =
             type == HC_GGUF_STRING ? take_text(cursor, &text, &length) : skip_array(cursor, &inner, depth + 1);
@@ -292,7 +292,8 @@ static hc_status read_general(struct cursor *cursor, struct hc_gguf *gguf)
     const struct hc_gguf_entry *architecture = hc_gguf_find(gguf, "general.architecture");
     if (architecture && architecture->type != HC_GGUF_STRING)
         return corrupt(cursor, "general.architecture is not a string");
-    gguf->architecture = architecture ? strndup((const char *)architecture->data, (size_t)architecture->count) : strdup("");
+    gguf->architecture =
+        architecture ? strndup((const char *)architecture->data, (size_t)architecture->count) : strdup("");
     if (!gguf->architecture)
         return no_memory(cursor);
     gguf->family = hc_family_find(gguf->architecture);
@@ -308,16 +309,21 @@ struct stored_type {
 };
 
 static const struct stored_type stored_types[] = {
-    [0] = {"F32", HC_TYPE_F32},    [1] = {"F16", HC_TYPE_F16},    [2] = {"Q4_0", HC_TYPE_Q4_0},
-    [3] = {"Q4_1", HC_TYPE_Q4_1},  [6] = {"Q5_0", HC_TYPE_Q5_0},  [7] = {"Q5_1", HC_TYPE_Q5_1},
-    [8] = {"Q8_0", HC_TYPE_Q8_0},  [9] = {"Q8_1", -1},            [10] = {"Q2_K", HC_TYPE_Q2_K},
-    [11] = {"Q3_K", HC_TYPE_Q3_K}, [12] = {"Q4_K", HC_TYPE_Q4_K}, [13] = {"Q5_K", HC_TYPE_Q5_K},
-    [14] = {"Q6_K", HC_TYPE_Q6_K}, [15] = {"Q8_K", HC_TYPE_Q8_K}, [16] = {"IQ2_XXS", -1},
-    [17] = {"IQ2_XS", -1},         [18] = {"IQ3_XXS", -1},        [19] = {"IQ1_S", -1},
-    [20] = {"IQ4_NL", -1},         [21] = {"IQ3_S", -1},          [22] = {"IQ2_S", -1},
-    [23] = {"IQ4_XS", -1},         [24] = {"I8", HC_TYPE_I8},     [25] = {"I16", HC_TYPE_I16},
-    [26] = {"I32", HC_TYPE_I32},   [27] = {"I64", HC_TYPE_I64},   [28] = {"F64", HC_TYPE_F64},
-    [29] = {"IQ1_M", -1},          [30] = {"BF16", HC_TYPE_BF16}, [34] = {"TQ1_0", -1},
+    [0] = {"F32", HC_TYPE_F32},    [1] = {"F16", HC_TYPE_F16},
+    [2] = {"Q4_0", HC_TYPE_Q4_0},  [3] = {"Q4_1", HC_TYPE_Q4_1},
+    [6] = {"Q5_0", HC_TYPE_Q5_0},  [7] = {"Q5_1", HC_TYPE_Q5_1},
+    [8] = {"Q8_0", HC_TYPE_Q8_0},  [9] = {"Q8_1", -1},
+    [10] = {"Q2_K", HC_TYPE_Q2_K}, [11] = {"Q3_K", HC_TYPE_Q3_K},
+    [12] = {"Q4_K", HC_TYPE_Q4_K}, [13] = {"Q5_K", HC_TYPE_Q5_K},
+    [14] = {"Q6_K", HC_TYPE_Q6_K}, [15] = {"Q8_K", HC_TYPE_Q8_K},
+    [16] = {"IQ2_XXS", -1},        [17] = {"IQ2_XS", -1},
+    [18] = {"IQ3_XXS", -1},        [19] = {"IQ1_S", -1},
+    [20] = {"IQ4_NL", -1},         [21] = {"IQ3_S", -1},
+    [22] = {"IQ2_S", -1},          [23] = {"IQ4_XS", -1},
+    [24] = {"I8", HC_TYPE_I8},     [25] = {"I16", HC_TYPE_I16},
+    [26] = {"I32", HC_TYPE_I32},   [27] = {"I64", HC_TYPE_I64},
+    [28] = {"F64", HC_TYPE_F64},   [29] = {"IQ1_M", -1},
+    [30] = {"BF16", HC_TYPE_BF16}, [34] = {"TQ1_0", -1},
     [35] = {"TQ2_0", -1},          [39] = {"MXFP4", -1},
 };
 
@@ -455,7 +461,7 @@ struct tensor_list {
     size_t count, room;
 };
 
-/* Adds `tensor` under the name `before``expert``after` (or just `before`); its own name is left alone. */
+/* Adds `tensor` under another name; its own stays the caller's. */
 static hc_status add_tensor(const struct cursor *cursor, struct tensor_list *list, const struct hc_tensor *tensor,
                             const char *name)
 {

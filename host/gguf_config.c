@@ -82,7 +82,8 @@ static bool has_scaled_positions(const struct hc_source *source)
 {
     const struct hc_gguf *gguf = source->gguf;
     const struct hc_gguf_entry *scaling = hc_gguf_find(gguf, key_of(gguf, "rope.scaling.type").text);
-    bool none = !scaling || (scaling->type == HC_GGUF_STRING && scaling->count == 4 && memcmp(scaling->data, "none", 4) == 0);
+    bool none =
+        !scaling || (scaling->type == HC_GGUF_STRING && scaling->count == 4 && memcmp(scaling->data, "none", 4) == 0);
     return !none || hc_source_find(source, "rope_freqs.weight") >= 0;
 }
 

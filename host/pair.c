@@ -1,5 +1,6 @@
 #include "pair.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,6 +232,8 @@ static hc_status climb(struct hc_engine *engine, struct side_search *search, dou
     hc_status status = HC_OK;
     double side = from;
     for (int i = 0; i < count; i++, side *= ratio) {
+        if (!(side >= (double)FLT_MIN && side <= (double)FLT_MAX))
+            continue; /* no grid has such a side */
         HC_TRY(fit_sample(engine, search->sample, search->options, side, search->farthest, &search->fit, error));
         if (search->fit.bits <= search->most_bits && search->fit.mean_abs_error < search->least_error) {
             search->least_error = search->fit.mean_abs_error;
@@ -380,14 +383,6 @@ static hc_status make_table(struct pair_decoder *decoder, struct hc_error *error
     return HC_OK;
 }
 
-static bool table_is_finite(const struct pair_decoder *decoder)
-{
-    for (uint32_t i = 0; i < decoder->entries; i++)
-        if (!isfinite(decoder->table[i][0]) || !isfinite(decoder->table[i][1]))
-            return false;
-    return true;
-}
-
 static uint64_t code_bytes(uint64_t weights, unsigned bits)
 {
     return (((weights / 2 + weights % 2) * bits + 7) / 8);
@@ -441,10 +436,6 @@ static hc_status pair_encode(struct hc_engine *engine, const struct hc_piece *pi
     decoder = (struct pair_decoder){.weights = piece->weights, .bits = fit.bits};
     HC_TRY(hc_pair_fit_grid(&fit, &decoder.grid, error));
     HC_TRY(make_table(&decoder, error));
-    if (!table_is_finite(&decoder)) {
-        coded->kept_because = "codebook exceeds float32";
-        goto done;
-    }
     HC_TRY(encode_stretches(engine, piece, &decoder, sink, ticker, coded, error));
     coded->parameters = parameters(&fit);
     if (!coded->parameters)

@@ -6,8 +6,8 @@
 
 #include "map.h"
 
-/* The header of the largest shards in use has some ten thousand values; this many take Jansson about 200 MB. */
-enum { JSON_MAX_VALUES = 2000000 };
+/* The header of the largest shards in use has some ten thousand values; a million take Jansson some 300 MB. */
+enum { JSON_MAX_VALUES = 1000000 };
 
 /* header, tensor, shape: three levels; one to spare */
 enum { HEADER_DEPTH = 4 };
@@ -187,8 +187,8 @@ static hc_status read_header(struct hc_file *file, json_t **header, struct hc_er
     uint64_t length = header_length(file);
     if (length > file->size - 8 || length > HC_JSON_MAX_BYTES) {
         if (memcmp(file->data, "PK\3\4", 4) == 0)
-            return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: this is a PyTorch or zip file; safetensors or GGUF is wanted",
-                           shown);
+            return hc_fail(error, HC_ERR_UNSUPPORTED,
+                           "%s: this is a PyTorch or zip file; safetensors or GGUF is wanted", shown);
         return hc_fail(error, HC_ERR_CORRUPT, "%s: the header claims %llu bytes; the file has %llu, and %d are allowed",
                        shown, (unsigned long long)length, (unsigned long long)file->size, HC_JSON_MAX_BYTES);
     }
@@ -219,7 +219,8 @@ static hc_status read_metadata(struct hc_file *file, json_t *metadata, struct hc
     json_object_foreach(metadata, key, value)
     {
         if (!json_is_string(value))
-            return hc_fail(error, HC_ERR_CORRUPT, "%s: __metadata__ '%.200s' is not a string", hc_file_shown(file), key);
+            return hc_fail(error, HC_ERR_CORRUPT, "%s: __metadata__ '%.200s' is not a string", hc_file_shown(file),
+                           key);
         size_t i = file->metadata_count++;
         file->metadata_keys[i] = strdup(key);
         file->metadata_values[i] = strdup(json_string_value(value));
@@ -241,7 +242,8 @@ static int compare_offsets(const void *left, const void *right)
 }
 
 /* Sorts, and sees to it that no byte of the data is left out or claimed twice. */
-static hc_status check_cover(const struct hc_file *file, struct hc_tensor *tensors, size_t count, struct hc_error *error)
+static hc_status check_cover(const struct hc_file *file, struct hc_tensor *tensors, size_t count,
+                             struct hc_error *error)
 {
     qsort(tensors, count, sizeof *tensors, compare_offsets);
     const uint8_t *expected = file->data + file->data_offset;

@@ -1,8 +1,8 @@
 /* The reader of safetensors files, and the guarded way to parse JSON that comes from outside.
  *
- * A file is: a 64-bit little-endian header length, that many bytes of JSON beginning with '{' (spaces may follow it), and
- * the data. The JSON maps every tensor's name to {"dtype", "shape", "data_offsets": [begin, end]}, offsets counted from the
- * beginning of the data, and "__metadata__" to an object of strings.
+ * A file is: a 64-bit little-endian header length, that many bytes of JSON beginning with '{' (spaces may follow it),
+ * and the data. The JSON maps every tensor's name to {"dtype", "shape", "data_offsets": [begin, end]}, offsets counted
+ * from the beginning of the data, and "__metadata__" to an object of strings.
  */
 #ifndef HC_HOST_SAFETENSORS_H
 #define HC_HOST_SAFETENSORS_H
@@ -11,10 +11,11 @@
 
 #include "source.h"
 
-/* Reads the header of the mapped file `file`, number `index` of its source: fills in file->data_offset and the metadata,
- * and returns its tensors in the order of their offsets. *tensors (and every name in it) is the caller's to free, by
- * hc_tensors_free. Accepts nothing but a file whose tensors lie side by side and cover the data exactly.
- * HC_ERR_CORRUPT names file, tensor and fault; HC_ERR_UNSUPPORTED: an unknown dtype, more than HC_MAX_RANK dimensions. */
+/* Reads the header of the mapped file `file`, number `index` of its source: fills in file->data_offset and the
+ * metadata, and returns its tensors in the order of their offsets. *tensors (and every name in it) is the caller's to
+ * free, by hc_tensors_free. Accepts nothing but a file whose tensors lie side by side and cover the data exactly.
+ * HC_ERR_CORRUPT names file, tensor and fault; HC_ERR_UNSUPPORTED: an unknown dtype, more than HC_MAX_RANK dimensions.
+ */
 hc_status hc_safetensors_read(struct hc_file *file, size_t index, struct hc_tensor **tensors, size_t *count,
                               struct hc_error *error);
 
@@ -24,8 +25,8 @@ void hc_tensors_free(struct hc_tensor *tensors, size_t count);
 /* The longest JSON text that is read from outside; the limit of safetensors' own reader. */
 enum { HC_JSON_MAX_BYTES = 100000000 };
 
-/* Parses JSON that nobody vouches for: at most HC_JSON_MAX_BYTES, `depth` levels deep and two million values, so that memory
- * stays bounded; UTF-8; no key twice in an object. The root must be an object. `what` begins the message. */
+/* Parses JSON that nobody vouches for: at most HC_JSON_MAX_BYTES, `depth` levels deep and a million values, so that
+ * memory stays bounded; UTF-8; no key twice in an object. The root must be an object. `what` begins the message. */
 hc_status hc_json_parse(const char *text, size_t size, unsigned depth, const char *what, json_t **root,
                         struct hc_error *error);
 

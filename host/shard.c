@@ -45,7 +45,11 @@ static hc_status sink_write(struct hc_sink *sink, const void *data, size_t bytes
 {
     struct shard *shard = ((struct file_sink *)sink)->shard;
     hc_checksum_add(shard->checksum, data, bytes);
-    hc_status status = shard->out.fd < 0 ? HC_OK : hc_out_write_at(&shard->out, shard->position, data, bytes, error);
+    hc_status status = HC_OK;
+    if (shard->out.fd >= 0) {
+        status = hc_out_write_at(&shard->out, shard->position, data, bytes, error);
+        hc_out_start_sync(&shard->out, shard->position, bytes);
+    }
     shard->position += bytes;
     return status;
 }
@@ -273,6 +277,8 @@ static hc_status code_all(struct shard *shard, struct hc_error *error)
         HC_TRY(take_record(shard, outcome, &taken, error));
         if (!taken) {
             HC_TRY(hc_meter_report(&run->meter, 0, error));
+            if (i + 1 < shard->count)
+                hc_tensor_prefetch(shard->outcomes[i + 1].tensor);
             HC_TRY(code_tensor(shard, outcome, error));
             HC_TRY(record(shard, outcome, error));
         }

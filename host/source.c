@@ -29,7 +29,8 @@ static hc_status take_tensors(struct hc_source *source, struct hc_tensor *tensor
         hc_tensors_free(tensors, count);
         return no_memory(source, error);
     }
-    memcpy(all + source->tensor_count, tensors, count * sizeof *all);
+    if (count > 0) /* `tensors` may be NULL if not */
+        memcpy(all + source->tensor_count, tensors, count * sizeof *all);
     source->tensors = all;
     source->tensor_count = total;
     free(tensors);
@@ -169,8 +170,9 @@ static hc_status list_shards(const char *path, json_t *weight_map, struct hc_nam
     {
         const char *shard = json_string_value(value);
         if (!shard || !is_plain_name(shard)) {
-            status = hc_fail(error, HC_ERR_CORRUPT, "%.400s: tensor '%.200s': its shard '%.100s' is not a plain file name",
-                             path, tensor, shard ? shard : "");
+            status =
+                hc_fail(error, HC_ERR_CORRUPT, "%.400s: tensor '%.200s': its shard '%.100s' is not a plain file name",
+                        path, tensor, shard ? shard : "");
             goto done;
         }
         HC_TRY(hc_names_add(&all, shard, error));
@@ -193,8 +195,8 @@ static hc_status check_index(const struct hc_source *source, const char *path, j
     {
         int64_t found = hc_source_find(source, tensor);
         if (found < 0 || strcmp(source->files[source->tensors[found].file].name, json_string_value(value)) != 0)
-            return hc_fail(error, HC_ERR_CORRUPT, "%.400s: tensor '%.200s': it is not in its shard %.100s", path, tensor,
-                           json_string_value(value));
+            return hc_fail(error, HC_ERR_CORRUPT, "%.400s: tensor '%.200s': it is not in its shard %.100s", path,
+                           tensor, json_string_value(value));
     }
     return HC_OK;
 }
@@ -230,8 +232,8 @@ done:
 static hc_status no_model(const struct hc_source *source, const struct hc_directory *directory, struct hc_error *error)
 {
     if (directory->gguf.count > 1)
-        return hc_fail(error, HC_ERR_UNSUPPORTED, "%.400s holds %zu GGUF files: name the one that is wanted", source->path,
-                       directory->gguf.count);
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%.400s holds %zu GGUF files: name the one that is wanted",
+                       source->path, directory->gguf.count);
     if (directory->foreign.count > 0)
         return hc_fail(error, HC_ERR_UNSUPPORTED,
                        "%.400s holds weights as %.100s only; safetensors or GGUF is wanted: convert them first",

@@ -10,35 +10,54 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static void read_plain(const struct hc_convert_ops *ops, hc_type type, const uint8_t *in, size_t n, float *out)
+{
+    switch (type) {
+    case HC_TYPE_F32:
+        memcpy(out, in, n * sizeof *out);
+        break;
+    case HC_TYPE_F64:
+        ops->f64_to_f32((const void *)in, n, out);
+        break;
+    case HC_TYPE_F16:
+        ops->f16_to_f32((const void *)in, n, out);
+        break;
+    case HC_TYPE_BF16:
+        ops->bf16_to_f32((const void *)in, n, out);
+        break;
+    case HC_TYPE_F8_E4M3:
+        ops->f8_e4m3_to_f32(in, n, out);
+        break;
+    case HC_TYPE_F8_E5M2:
+        ops->f8_e5m2_to_f32(in, n, out);
+        break;
+    default: /* integers: the contract forbids them */
+        break;
+    }
+}
+
+typedef void (*dequant_fn)(const uint8_t *in, size_t blocks, float *out);
+
+static dequant_fn block_reader(const struct hc_dequant_ops *ops, hc_type type)
+{
+    const dequant_fn readers[HC_TYPE_COUNT] = {
+        [HC_TYPE_Q4_0] = ops->q4_0, [HC_TYPE_Q4_1] = ops->q4_1, [HC_TYPE_Q5_0] = ops->q5_0, [HC_TYPE_Q5_1] = ops->q5_1,
+        [HC_TYPE_Q8_0] = ops->q8_0, [HC_TYPE_Q2_K] = ops->q2_k, [HC_TYPE_Q3_K] = ops->q3_k, [HC_TYPE_Q4_K] = ops->q4_k,
+        [HC_TYPE_Q5_K] = ops->q5_k, [HC_TYPE_Q6_K] = ops->q6_k, [HC_TYPE_Q8_K] = ops->q8_k,
+    };
+    return readers[type];
+}
+
 /* Weights in stored order. For block types `first` and `count` are whole blocks. */
 static void read_stored(const struct hc_tensor *tensor, const struct hc_kernels *kernels, uint64_t first,
                         uint64_t count, float *out)
 {
-    const struct hc_convert_ops *convert = &kernels->convert;
-    const struct hc_dequant_ops *dequant = &kernels->dequant;
-    const uint8_t *in = tensor->data + first / hc_type_block_weights(tensor->type) * hc_type_block_bytes(tensor->type);
-    size_t n = (size_t)(count / hc_type_block_weights(tensor->type));
-
-    switch (tensor->type) {
-    case HC_TYPE_F32: memcpy(out, in, n * sizeof *out); break;
-    case HC_TYPE_F64: convert->f64_to_f32((const void *)in, n, out); break;
-    case HC_TYPE_F16: convert->f16_to_f32((const void *)in, n, out); break;
-    case HC_TYPE_BF16: convert->bf16_to_f32((const void *)in, n, out); break;
-    case HC_TYPE_F8_E4M3: convert->f8_e4m3_to_f32(in, n, out); break;
-    case HC_TYPE_F8_E5M2: convert->f8_e5m2_to_f32(in, n, out); break;
-    case HC_TYPE_Q4_0: dequant->q4_0(in, n, out); break;
-    case HC_TYPE_Q4_1: dequant->q4_1(in, n, out); break;
-    case HC_TYPE_Q5_0: dequant->q5_0(in, n, out); break;
-    case HC_TYPE_Q5_1: dequant->q5_1(in, n, out); break;
-    case HC_TYPE_Q8_0: dequant->q8_0(in, n, out); break;
-    case HC_TYPE_Q2_K: dequant->q2_k(in, n, out); break;
-    case HC_TYPE_Q3_K: dequant->q3_k(in, n, out); break;
-    case HC_TYPE_Q4_K: dequant->q4_k(in, n, out); break;
-    case HC_TYPE_Q5_K: dequant->q5_k(in, n, out); break;
-    case HC_TYPE_Q6_K: dequant->q6_k(in, n, out); break;
-    case HC_TYPE_Q8_K: dequant->q8_k(in, n, out); break;
-    default: break; /* integers: the contract forbids them */
-    }
+    uint32_t weights = hc_type_block_weights(tensor->type);
+    const uint8_t *in = tensor->data + first / weights * hc_type_block_bytes(tensor->type);
+    if (hc_type_is_block(tensor->type))
+        block_reader(&kernels->dequant, tensor->type)(in, (size_t)(count / weights), out);
+    else
+        read_plain(&kernels->convert, tensor->type, in, (size_t)count, out);
 }
 
 uint64_t hc_tensor_stored_row(const struct hc_tensor *tensor, uint64_t row)
@@ -72,12 +91,22 @@ void hc_tensor_read(const struct hc_tensor *tensor, const struct hc_kernels *ker
     }
 }
 
-void hc_tensor_drop(const struct hc_tensor *tensor)
+/* Advice on the whole pages inside a tensor: those at the rims belong to the neighbours too. */
+static void advise(const struct hc_tensor *tensor, int advice)
 {
-    /* Pages at the rims belong to the neighbours too: they stay. */
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
     uintptr_t end = ((uintptr_t)tensor->data + (uintptr_t)tensor->bytes) / page * page;
     if (tensor->bytes > 0 && begin < end)
-        (void)madvise((void *)begin, end - begin, MADV_DONTNEED); /* only a matter of memory */
+        (void)madvise((void *)begin, end - begin, advice); /* only a matter of memory and time */
+}
+
+void hc_tensor_prefetch(const struct hc_tensor *tensor)
+{
+    advise(tensor, MADV_WILLNEED);
+}
+
+void hc_tensor_drop(const struct hc_tensor *tensor)
+{
+    advise(tensor, MADV_DONTNEED);
 }

@@ -2,6 +2,5 @@
 #include "names.h"
 
 const struct hc_family *const hc_families[] = {
-    &hc_family_llama,  &hc_family_qwen2, &hc_family_qwen2moe,
-    &hc_family_qwen3,  &hc_family_qwen3moe, NULL,
+    &hc_family_llama, &hc_family_qwen2, &hc_family_qwen2moe, &hc_family_qwen3, &hc_family_qwen3moe, NULL,
 };

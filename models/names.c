@@ -8,16 +8,11 @@ const struct hc_family_name hc_names_decoder[] = {
 };
 
 const struct hc_family_name hc_names_layer[] = {
-    {"attn_norm", "input_layernorm", HC_ROWS_SAME},
-    {"attn_v", "self_attn.v_proj", HC_ROWS_SAME},
-    {"attn_output", "self_attn.o_proj", HC_ROWS_SAME},
-    {"attn_q_norm", "self_attn.q_norm", HC_ROWS_SAME},
-    {"attn_k_norm", "self_attn.k_norm", HC_ROWS_SAME},
-    {"ffn_norm", "post_attention_layernorm", HC_ROWS_SAME},
-    {"ffn_gate", "mlp.gate_proj", HC_ROWS_SAME},
-    {"ffn_up", "mlp.up_proj", HC_ROWS_SAME},
-    {"ffn_down", "mlp.down_proj", HC_ROWS_SAME},
-    {NULL, NULL, HC_ROWS_SAME},
+    {"attn_norm", "input_layernorm", HC_ROWS_SAME},    {"attn_v", "self_attn.v_proj", HC_ROWS_SAME},
+    {"attn_output", "self_attn.o_proj", HC_ROWS_SAME}, {"attn_q_norm", "self_attn.q_norm", HC_ROWS_SAME},
+    {"attn_k_norm", "self_attn.k_norm", HC_ROWS_SAME}, {"ffn_norm", "post_attention_layernorm", HC_ROWS_SAME},
+    {"ffn_gate", "mlp.gate_proj", HC_ROWS_SAME},       {"ffn_up", "mlp.up_proj", HC_ROWS_SAME},
+    {"ffn_down", "mlp.down_proj", HC_ROWS_SAME},       {NULL, NULL, HC_ROWS_SAME},
 };
 
 const struct hc_family_name hc_names_qk[] = {

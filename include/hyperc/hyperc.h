@@ -154,7 +154,9 @@ typedef struct hc_compress_options {
     bool dry_run;            /* measure everything, write nothing */
     /* Called for every tensor when it is done, coded ones first in every file; may be NULL. */
     void (*tensor_done)(const hc_tensor_info *info, void *user);
-    void *user;
+    /* Called with what the user should know although nothing failed, one line; may be NULL. */
+    void (*notice)(const char *text, void *user);
+    void *user;              /* handed to both */
 } hc_compress_options;
 
 /* Fills in the published settings: side 0.1, points {1600}, 3 classes, both losses 0.001. */

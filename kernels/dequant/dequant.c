@@ -189,9 +189,9 @@ static void q5_k(const uint8_t *in, size_t blocks, float *out)
     }
 }
 
-/* 128 bytes of low four bits, 64 of upper two, 16 signed bytes of scales of 16 weights each, d (half). In each half of 128
- * weights, group j of 32 has its low bits in 32 bytes j mod 2, lower (j < 2) or upper four; its upper two at bits 2 j of 32 bytes.
- * (d * scale) * (q - 32) */
+/* 128 bytes of low four bits, 64 of upper two, 16 signed bytes of scales of 16 weights each, d (half). In each half of
+ * 128 weights, group j of 32 has its low bits in 32 bytes j mod 2, lower (j < 2) or upper four; its upper two at bits 2
+ * j of 32 bytes. (d * scale) * (q - 32) */
 static void q6_k(const uint8_t *in, size_t blocks, float *out)
 {
     for (; blocks > 0; blocks--, in += 210) {

@@ -2,6 +2,7 @@
 #include "pair_search.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/lanes.h"
@@ -142,15 +143,28 @@ static inline struct candidates take(struct candidates best, __m256d mask, struc
     };
 }
 
-/* All rows that exist from below - 4 to below + 5. Rare: kept out of the loop's registers. */
+/* Row q, where it exists. */
+static inline struct candidates take_row(const struct wide_grid *g, __m256d u, __m256d v, __m256d q,
+                                         struct candidates best)
+{
+    __m256d exists =
+        _mm256_and_pd(_mm256_cmp_pd(q, _mm256_setzero_pd(), _CMP_GE_OQ), _mm256_cmp_pd(q, g->last, _CMP_LE_OQ));
+    return take(best, exists, nearest_of_row(g, u, v, q));
+}
+
+static inline bool some_beyond(__m256d d2, double limit)
+{
+    return _mm256_movemask_pd(_mm256_cmp_pd(d2, _mm256_set1_pd(limit), _CMP_NLT_UQ)) != 0;
+}
+
+/* Rows from below - 4 to below + 5, nearest first: rows below - i and below + 1 + i are at least i away, and cannot win
+ * where the leader is nearer. Rare: kept out of the loop's registers. */
 static __attribute__((noinline)) void search_rim(const struct wide_grid *g, __m256d u, __m256d v, __m256d below,
                                                  struct candidates *best)
 {
-    for (int step = -4; step <= 5; step++) {
-        __m256d q = _mm256_add_pd(below, _mm256_set1_pd(step));
-        __m256d exists =
-            _mm256_and_pd(_mm256_cmp_pd(q, _mm256_setzero_pd(), _CMP_GE_OQ), _mm256_cmp_pd(q, g->last, _CMP_LE_OQ));
-        *best = take(*best, exists, nearest_of_row(g, u, v, q));
+    for (int i = 1; i <= 4 && some_beyond(best->d2, (double)i * i); i++) {
+        *best = take_row(g, u, v, _mm256_sub_pd(below, _mm256_set1_pd(i)), *best);
+        *best = take_row(g, u, v, _mm256_add_pd(below, _mm256_set1_pd(1 + i)), *best);
     }
 }
 
@@ -161,7 +175,7 @@ static inline struct candidates nearest(const struct wide_grid *g, __m256d u, __
     __m256d q0 = _mm256_min_pd(_mm256_max_pd(below, zero), g->last);
     __m256d q1 = _mm256_min_pd(_mm256_max_pd(_mm256_add_pd(below, one), zero), g->last);
     struct candidates best = take(nearest_of_row(g, u, v, q0), all, nearest_of_row(g, u, v, q1));
-    if (_mm256_movemask_pd(_mm256_cmp_pd(best.d2, one, _CMP_NLT_UQ)) != 0)
+    if (some_beyond(best.d2, 1))
         search_rim(g, u, v, below, &best);
     struct candidates centre = {
         .a = _mm256_sub_pd(u, g->mid), .b = _mm256_sub_pd(v, g->mid), .point = _mm256_set1_pd(-1)};

@@ -2,6 +2,7 @@
 #include "pair_search.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 
 #include "common/lanes.h"
 
@@ -128,15 +129,28 @@ static inline struct candidates take(struct candidates best, __mmask8 mask, stru
     };
 }
 
-/* All rows that exist from below - 4 to below + 5. Rare: kept out of the loop's registers. */
+/* Row q, where it exists. */
+static inline struct candidates take_row(const struct wide_grid *g, __m512d u, __m512d v, __m512d q,
+                                         struct candidates best)
+{
+    __mmask8 exists =
+        _mm512_cmp_pd_mask(q, _mm512_setzero_pd(), _CMP_GE_OQ) & _mm512_cmp_pd_mask(q, g->last, _CMP_LE_OQ);
+    return take(best, exists, nearest_of_row(g, u, v, q));
+}
+
+static inline bool some_beyond(__m512d d2, double limit)
+{
+    return _mm512_cmp_pd_mask(d2, _mm512_set1_pd(limit), _CMP_NLT_UQ) != 0;
+}
+
+/* Rows from below - 4 to below + 5, nearest first: rows below - i and below + 1 + i are at least i away, and cannot win
+ * where the leader is nearer. Rare: kept out of the loop's registers. */
 static __attribute__((noinline)) void search_rim(const struct wide_grid *g, __m512d u, __m512d v, __m512d below,
                                                  struct candidates *best)
 {
-    for (int step = -4; step <= 5; step++) {
-        __m512d q = _mm512_add_pd(below, _mm512_set1_pd(step));
-        __mmask8 exists =
-            _mm512_cmp_pd_mask(q, _mm512_setzero_pd(), _CMP_GE_OQ) & _mm512_cmp_pd_mask(q, g->last, _CMP_LE_OQ);
-        *best = take(*best, exists, nearest_of_row(g, u, v, q));
+    for (int i = 1; i <= 4 && some_beyond(best->d2, (double)i * i); i++) {
+        *best = take_row(g, u, v, _mm512_sub_pd(below, _mm512_set1_pd(i)), *best);
+        *best = take_row(g, u, v, _mm512_add_pd(below, _mm512_set1_pd(1 + i)), *best);
     }
 }
 
@@ -147,7 +161,7 @@ static inline struct candidates nearest(const struct wide_grid *g, __m512d u, __
     __m512d q0 = _mm512_min_pd(_mm512_max_pd(below, zero), g->last);
     __m512d q1 = _mm512_min_pd(_mm512_max_pd(_mm512_add_pd(below, one), zero), g->last);
     struct candidates best = take(nearest_of_row(g, u, v, q0), 0xff, nearest_of_row(g, u, v, q1));
-    if (_mm512_cmp_pd_mask(best.d2, one, _CMP_NLT_UQ) != 0)
+    if (some_beyond(best.d2, 1))
         search_rim(g, u, v, below, &best);
     struct candidates centre = {
         .a = _mm512_sub_pd(u, g->mid), .b = _mm512_sub_pd(v, g->mid), .point = _mm512_set1_pd(-1)};
