@@ -156,6 +156,13 @@ static void on_tensor(const hc_tensor_info *info, void *user)
         print_table_row(info, 48);
 }
 
+static void on_notice(const char *text, void *user)
+{
+    (void)user;
+    end_progress();
+    fprintf(stderr, "hyperc: note: %s\n", text);
+}
+
 static int report_dry_run(struct compress_state *state, const struct common_options *common)
 {
     const hc_model_totals *totals = &state->totals;
@@ -209,6 +216,7 @@ static int run(const struct common_options *common, int count, char **operands, 
     hc_status status = open_context(common, &context);
     int code;
     state->options.tensor_done = on_tensor;
+    state->options.notice = on_notice;
     state->options.user = state;
     state->table = state->options.dry_run && !common->json;
     if (state->options.dry_run && common->json)

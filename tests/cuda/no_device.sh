@@ -1,0 +1,18 @@
+#!/bin/sh
+# A machine without a CUDA device, or with its devices hidden: exit code 1 and a message that says so.
+#
+# usage: no_device.sh HYPERC MAKE_CHECKPOINT SCRATCH_DIRECTORY
+set -eu
+hyperc=$1 make_checkpoint=$2 scratch=$3
+
+rm -rf "$scratch"
+mkdir -p "$scratch"
+"$make_checkpoint" --model tiny -o "$scratch/in" >/dev/null
+code=0
+CUDA_VISIBLE_DEVICES='' "$hyperc" compress "$scratch/in" -o "$scratch/out" --method pair --device cuda >/dev/null \
+    2>"$scratch/message" || code=$?
+cat "$scratch/message"
+[ $code -eq 1 ] || { echo "exit code $code, expected 1"; exit 1; }
+grep -q 'no CUDA device' "$scratch/message" || { echo "the message does not say so"; exit 1; }
+[ ! -e "$scratch/out" ] || { echo "a result was left behind"; exit 1; }
+rm -rf "$scratch"

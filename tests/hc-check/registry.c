@@ -1,0 +1,7 @@
+/* All the families. A new one is a file check_<family>.c, a name in check.h, and a row here. */
+#include "check.h"
+
+const struct check_op *const check_families[] = {
+    check_convert, check_dequant,     check_pair_moments, check_pair_extent, check_pair_search,
+    check_bitpack, check_pair_decode, check_compare,      check_engine,      NULL,
+};

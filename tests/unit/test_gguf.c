@@ -1,0 +1,325 @@
+/* The GGUF reader on sound files: names, rows, experts, metadata. test_hostile.c has the others. */
+#include "scratch.h"
+
+#include "family.h"
+#include "gguf.h"
+
+enum { TYPE_U32 = 4, TYPE_I32 = 5, TYPE_F32 = 6, TYPE_BOOL = 7, TYPE_STRING = 8, TYPE_ARRAY = 9, TYPE_U64 = 10 };
+enum { TENSOR_F32 = 0, TENSOR_F16 = 1, TENSOR_Q8_0 = 8 };
+
+static struct bytes bytes;
+
+static void put_text(const char *key, const char *value)
+{
+    put_key(&bytes, key, TYPE_STRING);
+    put_string(&bytes, value);
+}
+
+static void put_number(const char *key, uint32_t value)
+{
+    put_key(&bytes, key, TYPE_U32);
+    put_uint(&bytes, value, 4);
+}
+
+static void put_real(const char *key, float value)
+{
+    put_key(&bytes, key, TYPE_F32);
+    put_float(&bytes, value);
+}
+
+static struct hc_source *open_bytes(struct scratch *scratch)
+{
+    struct hc_source *source;
+    struct hc_error error = {""};
+    scratch_write(scratch, "model", bytes.data, bytes.size);
+    cr_assert_eq(hc_source_open(scratch_at(scratch, "model"), &source, &error), HC_OK, "%s", error.text);
+    cr_assert_eq(source->kind, HC_SOURCE_GGUF);
+    return source;
+}
+
+static const struct hc_tensor *find(const struct hc_source *source, const char *name)
+{
+    int64_t index = hc_source_find(source, name);
+    cr_assert(index >= 0, "there is no %s", name);
+    return &source->tensors[index];
+}
+
+/* Both versions; arrays, nested ones too; an alignment of its own; tensors of no bytes; an unknown architecture. */
+Test(gguf, layout_and_metadata)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    for (uint32_t version = 2; version <= 3; version++) {
+        put_gguf(&bytes, version, 3, 6);
+        put_text("general.architecture", "mystery");
+        put_number("general.alignment", 64);
+        put_key(&bytes, "list", TYPE_ARRAY);
+        put_uint(&bytes, TYPE_STRING, 4);
+        put_uint(&bytes, 2, 8);
+        put_string(&bytes, "one");
+        put_string(&bytes, "");
+        put_key(&bytes, "nested", TYPE_ARRAY);
+        put_uint(&bytes, TYPE_ARRAY, 4);
+        put_uint(&bytes, 1, 8);
+        put_uint(&bytes, TYPE_BOOL, 4);
+        put_uint(&bytes, 2, 8);
+        put_uint(&bytes, 0x0100, 2);
+        put_key(&bytes, "negative", TYPE_I32);
+        put_uint(&bytes, 0xffffffff, 4);
+        put_key(&bytes, "big", TYPE_U64);
+        put_uint(&bytes, UINT64_MAX, 8);
+        put_tensor(&bytes, "later", 3, 2, TENSOR_F32, 64);
+        put_tensor(&bytes, "first", 32, 0, TENSOR_Q8_0, 0);
+        put_tensor(&bytes, "none", 0, 7, TENSOR_F16, 0);
+        put_padding(&bytes, 64);
+        for (int i = 0; i < 64; i++)
+            put_uint(&bytes, 1, 1);
+        for (int i = 0; i < 6; i++)
+            put_float(&bytes, (float)i);
+
+        struct hc_source *source = open_bytes(&scratch);
+        const struct hc_gguf *gguf = source->gguf;
+        cr_assert_eq(gguf->version, version);
+        cr_assert_eq(gguf->alignment, 64);
+        cr_assert_str_eq(gguf->architecture, "mystery");
+        cr_assert_null(gguf->family);
+        cr_assert_eq(gguf->entry_count, 6);
+        uint64_t value = 5;
+        double real = 0;
+        cr_assert_not(hc_gguf_uint(gguf, "negative", &value));
+        cr_assert_not(hc_gguf_uint(gguf, "list", &value));
+        cr_assert_not(hc_gguf_uint(gguf, "absent", &value));
+        cr_assert_eq(value, 5);
+        cr_assert(hc_gguf_uint(gguf, "big", &value) && value == UINT64_MAX);
+        cr_assert(hc_gguf_float(gguf, "general.alignment", &real) && real == 64.0);
+        cr_assert_eq(hc_gguf_find(gguf, "list")->count, 2);
+        cr_assert_eq(hc_gguf_find(gguf, "list")->item_type, HC_GGUF_STRING);
+
+        static const char *const names[] = {"none", "first", "later"};
+        cr_assert_eq(source->tensor_count, 3);
+        for (size_t i = 0; i < 3; i++)
+            cr_assert_str_eq(source->tensors[i].name, names[i]);
+        const struct hc_tensor *later = &source->tensors[2];
+        cr_assert(later->rank == 2 && later->shape[0] == 2 && later->shape[1] == 3);
+        cr_assert(later->weights == 6 && later->bytes == 24);
+        cr_assert_eq(source->tensors[1].bytes, 34);
+        cr_assert_eq(source->tensors[0].weights, 0);
+        float out[6];
+        struct hc_kernels kernels;
+        hc_kernels_init(&kernels, HC_TIER_C);
+        hc_tensor_read(later, &kernels, 0, 6, out);
+        cr_assert(out[0] == 0.0f && out[5] == 5.0f);
+        hc_source_close(source);
+    }
+    scratch_remove(&scratch);
+}
+
+/* The row of llama.cpp's order that holds row r of Hugging Face's, by the definition: a head of rows (2, d/2) is
+ * stored as (d/2, 2). */
+static uint64_t stored_row(uint64_t r, uint64_t rows)
+{
+    uint64_t head = r / rows, a = r % rows / (rows / 2), b = r % rows % (rows / 2);
+    return head * rows + 2 * b + a;
+}
+
+static void put_llama(uint64_t tensors, uint64_t more_entries)
+{
+    put_gguf(&bytes, 3, tensors, 3 + more_entries);
+    put_text("general.architecture", "llama");
+    put_number("llama.attention.head_count", 4);
+    put_number("llama.attention.head_count_kv", 2);
+}
+
+/* q and k of LLaMA come back in Hugging Face's order, wherever a stretch is cut; biases too; v stays. */
+Test(gguf, rows_of_llama)
+{
+    enum { COLUMNS = 96, Q_ROWS = 32, K_ROWS = 16 };
+    struct scratch scratch;
+    scratch_make(&scratch);
+    put_llama(4, 0);
+    put_tensor(&bytes, "blk.0.attn_q.weight", COLUMNS, Q_ROWS, TENSOR_F32, 0);
+    put_tensor(&bytes, "blk.0.attn_k.weight", COLUMNS, K_ROWS, TENSOR_Q8_0, COLUMNS * Q_ROWS * 4);
+    put_tensor(&bytes, "blk.0.attn_k.bias", K_ROWS, 0, TENSOR_F32, COLUMNS * Q_ROWS * 4 + 1632);
+    put_tensor(&bytes, "blk.0.attn_v.weight", 2, 2, TENSOR_F32, COLUMNS * Q_ROWS * 4 + 1632 + 64);
+    put_padding(&bytes, 32);
+    for (int i = 0; i < COLUMNS * Q_ROWS; i++)
+        put_float(&bytes, (float)i);
+    for (int block = 0; block < COLUMNS * K_ROWS / 32; block++) {
+        put_uint(&bytes, 0x3c00, 2); /* 1.0 */
+        for (int i = 0; i < 32; i++)
+            put_uint(&bytes, (uint8_t)block, 1);
+    }
+    for (int i = 0; i < K_ROWS; i++)
+        put_float(&bytes, (float)i);
+    for (int i = 0; i < 4; i++)
+        put_float(&bytes, (float)i);
+
+    struct hc_source *source = open_bytes(&scratch);
+    struct hc_kernels kernels;
+    hc_kernels_init(&kernels, HC_TIER_BEST);
+    static float out[COLUMNS * Q_ROWS];
+    const struct hc_tensor *q = find(source, "model.layers.0.self_attn.q_proj.weight");
+    cr_assert_eq(q->permuted_heads, 4);
+    for (uint64_t first = 0; first < q->weights; first += 256) {
+        for (uint64_t count = 256; first + count <= q->weights; count += 256) {
+            hc_tensor_read(q, &kernels, first, count, out);
+            for (uint64_t i = 0; i < count; i++) {
+                uint64_t row = (first + i) / COLUMNS, column = (first + i) % COLUMNS;
+                cr_assert(out[i] == (float)(stored_row(row, Q_ROWS / 4) * COLUMNS + column));
+            }
+        }
+    }
+    const struct hc_tensor *k = find(source, "model.layers.0.self_attn.k_proj.weight");
+    cr_assert_eq(k->permuted_heads, 2);
+    for (uint64_t first = 0; first < k->weights; first += 256) {
+        hc_tensor_read(k, &kernels, first, 256, out);
+        for (uint64_t i = 0; i < 256; i++) {
+            uint64_t stored = stored_row((first + i) / COLUMNS, K_ROWS / 2) * COLUMNS + (first + i) % COLUMNS;
+            cr_assert(out[i] == (float)(stored / 32));
+        }
+    }
+    const struct hc_tensor *bias = find(source, "model.layers.0.self_attn.k_proj.bias");
+    hc_tensor_read(bias, &kernels, 0, K_ROWS, out);
+    for (uint64_t i = 0; i < K_ROWS; i++)
+        cr_assert(out[i] == (float)stored_row(i, K_ROWS / 2));
+    const struct hc_tensor *v = find(source, "model.layers.0.self_attn.v_proj.weight");
+    hc_tensor_read(v, &kernels, 0, 4, out);
+    cr_assert(v->permuted_heads == 0 && out[1] == 1.0f && out[2] == 2.0f);
+    hc_source_close(source);
+    scratch_remove(&scratch);
+}
+
+/* One tensor of three experts becomes three; what has no name in the family keeps its own. */
+Test(gguf, experts)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    put_llama(3, 0);
+    put_string(&bytes, "blk.11.ffn_down_exps.weight");
+    put_uint(&bytes, 3, 4);
+    put_uint(&bytes, 4, 8);
+    put_uint(&bytes, 2, 8);
+    put_uint(&bytes, 3, 8);
+    put_uint(&bytes, TENSOR_F32, 4);
+    put_uint(&bytes, 0, 8);
+    put_tensor(&bytes, "rope_freqs.weight", 2, 0, TENSOR_F32, 96);
+    put_tensor(&bytes, "blk.x.ffn_up.weight", 2, 0, TENSOR_F32, 128);
+    put_padding(&bytes, 32);
+    for (int i = 0; i < 34; i++)
+        put_float(&bytes, (float)i);
+
+    struct hc_source *source = open_bytes(&scratch);
+    cr_assert_eq(source->tensor_count, 5);
+    for (unsigned i = 0; i < 3; i++) {
+        char name[100];
+        snprintf(name, sizeof name, "model.layers.11.block_sparse_moe.experts.%u.w2.weight", i);
+        const struct hc_tensor *expert = find(source, name);
+        cr_assert(expert->rank == 2 && expert->shape[0] == 2 && expert->shape[1] == 4 && expert->shape[2] == 0);
+        cr_assert(expert->weights == 8 && expert->bytes == 32);
+        float value;
+        memcpy(&value, expert->data, sizeof value);
+        cr_assert(value == (float)(8 * i));
+    }
+    find(source, "rope_freqs.weight");
+    find(source, "blk.x.ffn_up.weight");
+    hc_source_close(source);
+    scratch_remove(&scratch);
+}
+
+Test(gguf, names)
+{
+    static const struct {
+        const char *architecture, *gguf, *hf;
+        enum hc_family_rows rows;
+    } cases[] = {
+        {"llama", "token_embd.weight", "model.embed_tokens.weight", HC_ROWS_SAME},
+        {"llama", "output_norm.weight", "model.norm.weight", HC_ROWS_SAME},
+        {"llama", "output.weight", "lm_head.weight", HC_ROWS_SAME},
+        {"llama", "blk.7.attn_norm.weight", "model.layers.7.input_layernorm.weight", HC_ROWS_SAME},
+        {"llama", "blk.7.ffn_norm.weight", "model.layers.7.post_attention_layernorm.weight", HC_ROWS_SAME},
+        {"llama", "blk.10.attn_q.weight", "model.layers.10.self_attn.q_proj.weight", HC_ROWS_QUERY},
+        {"llama", "blk.10.attn_k.bias", "model.layers.10.self_attn.k_proj.bias", HC_ROWS_KEY},
+        {"llama", "blk.0.attn_output.weight", "model.layers.0.self_attn.o_proj.weight", HC_ROWS_SAME},
+        {"llama", "blk.0.ffn_gate_inp.weight", "model.layers.0.block_sparse_moe.gate.weight", HC_ROWS_SAME},
+        {"qwen2", "blk.3.attn_q.bias", "model.layers.3.self_attn.q_proj.bias", HC_ROWS_SAME},
+        {"qwen2", "blk.3.ffn_down.weight", "model.layers.3.mlp.down_proj.weight", HC_ROWS_SAME},
+        {"qwen3", "blk.3.attn_k_norm.weight", "model.layers.3.self_attn.k_norm.weight", HC_ROWS_SAME},
+        {"qwen3moe", "blk.3.ffn_up_exps.weight", "model.layers.3.mlp.experts.*.up_proj.weight", HC_ROWS_SAME},
+        {"qwen2moe", "blk.0.ffn_gate_inp_shexp.weight", "model.layers.0.mlp.shared_expert_gate.weight", HC_ROWS_SAME},
+        {"llama", "blk.0.attn_q", NULL, HC_ROWS_SAME},
+        {"llama", "blk..attn_q.weight", NULL, HC_ROWS_SAME},
+        {"llama", "blk.0.weight", NULL, HC_ROWS_SAME},
+        {"llama", "attn_q.weight", NULL, HC_ROWS_SAME},
+        {"llama", "blk.0.token_embd.weight", NULL, HC_ROWS_SAME},
+        {"llama", "blk.0.attn_qq.weight", NULL, HC_ROWS_SAME},
+        {"llama", "", NULL, HC_ROWS_SAME},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[100] = "";
+        enum hc_family_rows rows = HC_ROWS_SAME;
+        const struct hc_family *family = hc_family_find(cases[i].architecture);
+        cr_assert_not_null(family);
+        bool known = hc_family_rename(family, cases[i].gguf, name, sizeof name, &rows);
+        cr_assert_eq(known, cases[i].hf != NULL, "%s", cases[i].gguf);
+        cr_assert_str_eq(name, cases[i].hf ? cases[i].hf : "");
+        cr_assert_eq(rows, cases[i].rows);
+    }
+    char small[10];
+    enum hc_family_rows rows;
+    cr_assert_not(hc_family_rename(hc_family_find("llama"), "token_embd.weight", small, sizeof small, &rows));
+    cr_assert_null(hc_family_find("no such thing"));
+}
+
+static void put_config_file(const char *architecture, bool scaled)
+{
+    char key[64];
+    put_gguf(&bytes, 3, 1, 9);
+    put_text("general.architecture", architecture);
+    static const char *const keys[] = {"embedding_length", "feed_forward_length", "block_count", "attention.head_count",
+                                       "context_length"};
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(key, sizeof key, "%s.%s", architecture, keys[i]);
+        put_number(key, 64 * (i + 1));
+    }
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", architecture);
+    put_real(key, 1e-5f);
+    put_number("tokenizer.ggml.eos_token_id", 2);
+    snprintf(key, sizeof key, "%s.rope.scaling.type", architecture);
+    put_text(key, scaled ? "yarn" : "none");
+    put_tensor(&bytes, "token_embd.weight", 2, 6, TENSOR_F32, 0);
+    put_padding(&bytes, 32);
+    for (int i = 0; i < 12; i++)
+        put_float(&bytes, 0.0f);
+}
+
+static json_t *make_config(struct scratch *scratch, const char *architecture, bool scaled)
+{
+    json_t *config;
+    struct hc_error error = {""};
+    put_config_file(architecture, scaled);
+    struct hc_source *source = open_bytes(scratch);
+    cr_assert_eq(hc_gguf_config(source, &config, &error), HC_OK);
+    hc_source_close(source);
+    return config;
+}
+
+Test(gguf, config)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    json_t *config = make_config(&scratch, "llama", false);
+    json_t *expected = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:b, s:b, s:s}", "architectures",
+                                 "LlamaForCausalLM", "model_type", "llama", "hidden_size", 64, "intermediate_size", 128,
+                                 "num_hidden_layers", 192, "num_attention_heads", 256, "max_position_embeddings", 320,
+                                 "rms_norm_eps", 1e-5, "eos_token_id", 2, "vocab_size", 6, "tie_word_embeddings", 1,
+                                 "attention_bias", 0, "hidden_act", "silu");
+    cr_assert_not_null(expected);
+    char *text = json_dumps(config, JSON_SORT_KEYS);
+    cr_assert(json_equal(config, expected), "%s", text);
+    free(text);
+    json_decref(config);
+    json_decref(expected);
+    cr_assert_null(make_config(&scratch, "llama", true));
+    cr_assert_null(make_config(&scratch, "mystery", false));
+    scratch_remove(&scratch);
+}
