@@ -5,6 +5,7 @@
  */
 #include "config.h"
 #include "gguf.h"
+#include "json.h"
 #include "manifest.h"
 #include "run.h"
 #include "selection.h"
@@ -15,10 +16,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { IDENTITY_BYTES = 1 << 16, MAX_CONFIG = 64 << 20 };
+enum { SAMPLES = 64, SAMPLE_BYTES = 4096, MAX_CONFIG = 64 << 20 };
 
 #define INDEX_NAME "model.safetensors.index.json"
 #define CONFIG_NAME "config.json"
+#define INPUT_TIMES "input time"
 
 struct paths {
     char *output, *work, *journal, *stage;
@@ -55,16 +57,7 @@ static hc_status paths_make(const char *output, struct paths *paths, struct hc_e
     paths->work = paths->output ? hc_path_append(paths->output, ".partial") : NULL;
     paths->journal = paths->work ? hc_path_join(paths->work, "journal") : NULL;
     paths->stage = paths->work ? hc_path_join(paths->work, "model") : NULL;
-    return paths->stage ? HC_OK : out_of_memory(error);
-}
-
-/* The output must not be the input, nor hold it: replacing the one would lose the other. */
-static hc_status check_overlap(const char *input, const char *output, struct hc_error *error)
-{
-    if (hc_path_contains(output, input))
-        return hc_fail(error, HC_ERR_ARGUMENT, "%s: the output %s", output,
-                       hc_path_contains(input, output) ? "is the input itself" : "is a folder that holds the input");
-    return HC_OK;
+    return paths->journal && paths->stage ? HC_OK : out_of_memory(error);
 }
 
 /* Something is there, and it is not an empty folder. */
@@ -82,43 +75,75 @@ static hc_status check_present(const struct paths *paths, const hc_compress_opti
     if (begun && !options->resume && !options->force)
         return hc_fail(error, HC_ERR_EXISTS,
                        "%s: an interrupted run lies there; --resume finishes it, --force starts over", paths->work);
+    if (begun && !options->force && !hc_path_exists(paths->journal))
+        return hc_fail(error, HC_ERR_EXISTS, "%s: is there, but is no interrupted run; --force replaces it", paths->work);
     return HC_OK;
 }
 
-/* ---- What the journal identifies a run by --------------------------------------------------- */
+/* ---- What identifies a run ------------------------------------------------------------------ */
 
 static json_t *patterns_json(const hc_patterns *patterns)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < patterns->count; i++)
-        json_array_append_new(list, json_string(patterns->items[i]));
+        if (json_array_append_new(list, json_string(patterns->items[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
     return list;
 }
 
-/* Name, size, time and the beginning of every weight file: a changed input must not be mixed with what is done. */
-static json_t *input_json(const struct hc_source *source)
+/* Checksum of the header and of places all over the data: cheap, and it tells models of the same shapes apart. */
+static bool sample_checksum(const struct hc_file *file, char checksum[HC_CHECKSUM_DIGITS + 1])
+{
+    struct hc_checksum_stream *stream = hc_checksum_create();
+    if (!stream)
+        return false;
+    uint64_t data_bytes = file->size - file->data_offset;
+    hc_checksum_add(stream, file->data, file->data_offset);
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        uint64_t at = data_bytes / SAMPLES * i, rest = data_bytes - at;
+        hc_checksum_add(stream, file->data + file->data_offset + at, rest < SAMPLE_BYTES ? rest : SAMPLE_BYTES);
+    }
+    hc_checksum_text(stream, checksum);
+    hc_checksum_destroy(stream);
+    return true;
+}
+
+static json_t *input_json(const struct hc_file *file)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    if (!sample_checksum(file, checksum))
+        return NULL;
+    return json_pack("{s:s, s:I, s:s}", "name", file->name, "bytes", (json_int_t)file->size, "sample_xxh3", checksum);
+}
+
+static json_t *time_json(const struct hc_file *file)
+{
+    struct stat info = {0};
+    stat(file->path, &info);
+    return json_pack("[I, I]", (json_int_t)info.st_mtim.tv_sec, (json_int_t)info.st_mtim.tv_nsec);
+}
+
+static json_t *each_file(const struct hc_source *source, json_t *(*make)(const struct hc_file *file))
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < source->file_count; i++) {
-        const struct hc_file *file = &source->files[i];
-        uint64_t head = file->data_offset > IDENTITY_BYTES ? file->data_offset : IDENTITY_BYTES;
-        char checksum[HC_CHECKSUM_DIGITS + 1];
-        struct stat info = {0};
-        stat(file->path, &info);
-        hc_checksum(file->data, head < file->size ? head : file->size, checksum);
-        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:s}", "name", file->name, "bytes",
-                                              (json_int_t)file->size, "seconds", (json_int_t)info.st_mtim.tv_sec,
-                                              "nanoseconds", (json_int_t)info.st_mtim.tv_nsec, "head", checksum));
-    }
+    for (size_t i = 0; i < source->file_count; i++)
+        if (json_array_append_new(list, make(&source->files[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
     return list;
 }
 
-static json_t *identity_json(const struct hc_run *run, const json_t *method_options)
+/* What the result depends on; NULL if memory is out. All but the times goes into the manifest, and all of it into the
+ * journal: a changed input must not be mixed with what is done. */
+static json_t *identity_json(const struct hc_run *run, json_t *method_options)
 {
-    return json_pack("{s:s, s:i, s:s, s:O, s:o, s:o, s:o}", "version", hc_version(), "format", HC_FORMAT_VERSION,
+    return json_pack("{s:i, s:s, s:s, s:O, s:o, s:o, s:o, s:o}", "format", HC_FORMAT_VERSION, "version", hc_version(),
                      "method", run->method->name, "options", method_options, "only",
                      patterns_json(&run->options->only), "keep", patterns_json(&run->options->keep), "input",
-                     input_json(run->source));
+                     each_file(run->source, input_json), INPUT_TIMES, each_file(run->source, time_json));
 }
 
 /* ---- The files beside the shards ------------------------------------------------------------ */
@@ -142,7 +167,7 @@ static hc_status write_text(const struct paths *paths, const char *name, const c
 static hc_status write_json(const struct paths *paths, const char *name, json_t *json, json_t *manifest,
                             struct hc_error *error)
 {
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    char *text = hc_json_text(json, JSON_INDENT(2));
     char *line = text ? hc_path_append(text, "\n") : NULL;
     hc_status status = line ? write_text(paths, name, line, manifest, error) : out_of_memory(error);
     json_decref(json);
@@ -151,10 +176,10 @@ static hc_status write_json(const struct paths *paths, const char *name, json_t 
     return status;
 }
 
-static hc_status write_config(const struct hc_run *run, const struct paths *paths, const json_t *method_options,
-                              json_t *manifest, struct hc_error *error)
+/* Comes first of all: hours of work must not end in a config.json that cannot be used. */
+static hc_status make_config(struct hc_run *run, const json_t *method_options, struct hc_error *error)
 {
-    char *path = hc_path_join(run->source->path, CONFIG_NAME), *text = NULL, *out = NULL;
+    char *path = hc_path_join(run->source->path, CONFIG_NAME), *text = NULL;
     json_t *made = NULL, *quantization = NULL;
     size_t bytes;
     hc_status status = path ? HC_OK : out_of_memory(error);
@@ -164,21 +189,22 @@ static hc_status write_config(const struct hc_run *run, const struct paths *path
         status = hc_gguf_config(run->source, &made, error);
     if (status != HC_OK)
         goto done;
-    if (made && !(text = json_dumps(made, JSON_INDENT(2) | JSON_REAL_PRECISION(15)))) {
+    if (made && !(text = hc_json_text(made, JSON_INDENT(2) | JSON_REAL_PRECISION(15)))) {
         status = out_of_memory(error);
         goto done;
     }
     quantization = json_pack("{s:s, s:i, s:s}", "quant_method", "hyperc", "format", HC_FORMAT_VERSION, "method",
                              run->method->name);
-    json_object_update(quantization, (json_t *)method_options);
-    HC_TRY(hc_config_add(text, quantization, path, &out, error));
-    HC_TRY(write_text(paths, CONFIG_NAME, out, manifest, error));
+    if (json_object_update(quantization, (json_t *)method_options) != 0) {
+        status = out_of_memory(error);
+        goto done;
+    }
+    HC_TRY(hc_config_add(text, quantization, path, &run->config, error));
 done:
     json_decref(made);
     json_decref(quantization);
     free(path);
     free(text);
-    free(out);
     return status;
 }
 
@@ -271,23 +297,30 @@ static hc_status write_shards(struct hc_run *run, const struct paths *paths, jso
 
 /* ---- The run -------------------------------------------------------------------------------- */
 
-static json_t *manifest_begin(const struct hc_run *run, const json_t *method_options)
+static json_t *manifest_begin(const json_t *identity)
 {
-    return json_pack("{s:i, s:s, s:s, s:O, s:[], s:[]}", "format", HC_FORMAT_VERSION, "version", hc_version(), "method",
-                     run->method->name, "options", method_options, "shards", "files");
+    json_t *manifest = json_object();
+    if (json_object_update(manifest, (json_t *)identity) == 0 &&
+        json_object_set_new(manifest, "shards", json_array()) == 0 &&
+        json_object_set_new(manifest, "files", json_array()) == 0) {
+        json_object_del(manifest, INPUT_TIMES); /* the same input must give the same bytes */
+        return manifest;
+    }
+    json_decref(manifest);
+    return NULL;
 }
 
 /* Everything into the stage. */
-static hc_status make_model(struct hc_run *run, const struct paths *paths, const json_t *method_options,
+static hc_status make_model(struct hc_run *run, const struct paths *paths, const json_t *identity,
                             struct hc_error *error)
 {
-    json_t *manifest = manifest_begin(run, method_options);
+    json_t *manifest = manifest_begin(identity);
     hc_status status = manifest ? HC_OK : out_of_memory(error);
     if (status == HC_OK)
         status = write_shards(run, paths, manifest, error);
     run->meter.progress.tensor = NULL;
     if (status == HC_OK && paths) {
-        HC_TRY(write_config(run, paths, method_options, manifest, error));
+        HC_TRY(write_text(paths, CONFIG_NAME, run->config, manifest, error));
         HC_TRY(copy_files(run, paths, manifest, error));
         HC_TRY(write_json(paths, HC_MANIFEST, json_incref(manifest), NULL, error));
         HC_TRY(hc_sync_directory(paths->stage, error));
@@ -297,22 +330,24 @@ done:
     return status;
 }
 
-/* True if an earlier run moved its result into place and was killed before it could tidy up. */
-static bool was_finished(const struct hc_run *run, const struct paths *paths)
+/* *finished: an earlier run moved its result into place and was stopped before it could tidy up. */
+static hc_status was_finished(const struct hc_run *run, const struct paths *paths, bool *finished,
+                              struct hc_error *error)
 {
     char *path = hc_path_join(paths->output, HC_MANIFEST), checksum[HC_CHECKSUM_DIGITS + 1] = "";
-    bool done = false;
-    if (path && hc_path_exists(path) && hc_checksum_file(path, checksum, NULL, NULL) != HC_OK)
-        checksum[0] = 0;
+    hc_status status = path ? HC_OK : out_of_memory(error);
+    if (status == HC_OK && hc_path_exists(path))
+        status = hc_checksum_file(path, checksum, NULL, error);
+    *finished = false;
     for (size_t i = json_array_size(run->journal.records); i-- > 0;) {
-        const char *finished = json_string_value(json_object_get(json_array_get(run->journal.records, i), "finished"));
-        if (!finished)
+        const char *made = json_string_value(json_object_get(json_array_get(run->journal.records, i), "finished"));
+        if (!made)
             break;
-        done = done || strcmp(finished, checksum) == 0;
+        *finished = *finished || strcmp(made, checksum) == 0;
         json_array_remove(run->journal.records, i); /* not a tensor */
     }
     free(path);
-    return done;
+    return status;
 }
 
 /* The journal goes last: as long as anything is left, it tells what. */
@@ -341,62 +376,78 @@ done:
     return status;
 }
 
-/* Opens the work folder: an earlier run's to go on with, or a new one. */
+/* Opens the work folder: an earlier run's to go on with, or a new one. The journal's lock comes first: --force must not
+ * take the folder from a run that is at work. */
 static hc_status open_work(struct hc_run *run, const struct paths *paths, const json_t *identity,
                            struct hc_error *error)
 {
+    bool fresh = run->options->force && !run->options->resume;
     hc_status status;
-    if (run->options->force && !run->options->resume)
-        HC_TRY(hc_remove_tree(paths->work, error));
     HC_TRY(hc_make_parents(paths->work, error));
     HC_TRY(hc_make_directory(paths->work, error));
-    HC_TRY(hc_journal_open(&run->journal, paths->journal, identity, error));
+    HC_TRY(hc_journal_open(&run->journal, paths->journal, fresh, identity, error));
+    if (run->journal.size == 0) {
+        HC_TRY(hc_remove_tree(paths->stage, error)); /* what no journal tells of */
+        HC_TRY(hc_journal_commit(&run->journal, error));
+    }
     HC_TRY(hc_make_directory(paths->stage, error));
     HC_TRY(hc_sync_directory(paths->work, error));
 done:
     return status;
 }
 
-/* --resume where nothing is left to do: the output is there, whole, and was made with the same options. */
-static bool is_complete(const struct hc_run *run, const struct paths *paths, const json_t *method_options)
+/* --resume where nothing is left to do: the output is there, and a run of the same identity made it. */
+static bool is_complete(const struct hc_run *run, const struct paths *paths, const json_t *identity)
 {
-    json_t *manifest = NULL;
+    json_t *manifest = NULL, *value;
+    const char *key;
     if (!run->options->resume || is_taken(paths->work) || !is_taken(paths->output) ||
         hc_manifest_read(paths->output, &manifest, NULL) != HC_OK)
         return false;
-    const char *method = json_string_value(json_object_get(manifest, "method"));
-    bool same = method && strcmp(method, run->method->name) == 0 &&
-                json_equal(json_object_get(manifest, "options"), method_options);
+    bool same = true;
+    json_object_foreach((json_t *)identity, key, value)
+        same = same && (strcmp(key, INPUT_TIMES) == 0 || json_equal(json_object_get(manifest, key), value));
     json_decref(manifest);
     return same;
 }
 
-static hc_status run_on_disk(struct hc_run *run, const char *output, const json_t *method_options,
-                             struct hc_error *error)
+static hc_status run_on_disk(struct hc_run *run, const char *output, const json_t *identity, struct hc_error *error)
 {
     struct paths paths = {0};
-    json_t *identity = identity_json(run, method_options);
-    hc_status status = identity ? HC_OK : out_of_memory(error);
-    if (status != HC_OK)
-        return status;
+    bool finished;
+    hc_status status;
     HC_TRY(paths_make(output, &paths, error));
-    HC_TRY(check_overlap(run->source->path, paths.output, error));
-    if (is_complete(run, &paths, method_options))
+    HC_TRY(hc_check_apart(run->source->path, paths.output, error));
+    HC_TRY(hc_check_apart(run->source->path, paths.work, error));
+    if (is_complete(run, &paths, identity)) {
+        status = tidy_up(&paths, error); /* an empty work folder may be left */
         goto done;
+    }
     HC_TRY(check_present(&paths, run->options, error));
     HC_TRY(open_work(run, &paths, identity, error));
-    if (was_finished(run, &paths)) {
+    HC_TRY(was_finished(run, &paths, &finished, error));
+    if (finished) {
         status = tidy_up(&paths, error);
         goto done;
     }
+    if (is_taken(paths.output) && !run->options->force) {
+        status = hc_fail(error, HC_ERR_EXISTS, "%s: is there already; --resume with --force replaces it", paths.output);
+        goto done;
+    }
     run->records_found = json_array_size(run->journal.records);
-    HC_TRY(make_model(run, &paths, method_options, error));
+    HC_TRY(make_model(run, &paths, identity, error));
     HC_TRY(publish(run, &paths, error));
 done:
     hc_journal_close(&run->journal);
-    json_decref(identity);
     paths_free(&paths);
     return status;
+}
+
+/* The format needs some names for itself: those of parts, and that of the metadata. */
+static bool is_reserved(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return (dot && strncmp(dot, ".hc_", 4) == 0) || strcmp(name, "__metadata__") == 0;
 }
 
 /* A model that hyperc made is not compressed twice. */
@@ -406,6 +457,10 @@ static hc_status check_source(const struct hc_source *source, struct hc_error *e
         for (size_t i = 0; i < source->files[f].metadata_count; i++)
             if (strcmp(source->files[f].metadata_keys[i], HC_VERSION_KEY) == 0)
                 return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: is compressed already", source->files[f].path);
+    for (size_t i = 0; i < source->tensor_count; i++)
+        if (is_reserved(source->tensors[i].name))
+            return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: tensor %s: a name that compressed models need for themselves",
+                           source->files[source->tensors[i].file].path, source->tensors[i].name);
     return HC_OK;
 }
 
@@ -413,7 +468,7 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
 {
     struct hc_error *error = &context->error;
     struct hc_source *source = NULL;
-    json_t *method_options = NULL;
+    json_t *method_options = NULL, *identity = NULL;
     struct hc_run run = {.context = context, .options = options, .journal = {.file = {.fd = -1}}};
     hc_status status;
     run.last_commit = hc_now();
@@ -424,15 +479,22 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
     HC_TRY(hc_source_open(input, &source, error));
     HC_TRY(check_source(source, error));
     run.source = source;
+    HC_TRY(make_config(&run, method_options, error));
     uint64_t weights = 0;
     for (size_t i = 0; i < source->tensor_count; i++)
         weights += source->tensors[i].weights;
     hc_meter_begin(&run.meter, context, source->tensor_count, weights);
-    HC_TRY(options->dry_run ? make_model(&run, NULL, method_options, error)
-                            : run_on_disk(&run, output, method_options, error));
+    identity = identity_json(&run, method_options);
+    if (!identity) {
+        status = out_of_memory(error);
+        goto done;
+    }
+    HC_TRY(options->dry_run ? make_model(&run, NULL, identity, error) : run_on_disk(&run, output, identity, error));
     hc_meter_report(&run.meter, 0, NULL); /* cannot stop what is done */
 done:
     hc_source_close(source);
+    free(run.config);
+    json_decref(identity);
     json_decref(method_options);
     return status;
 }

@@ -1,23 +1,15 @@
 #include "config.h"
 
+#include "json.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY "\"quantization_config\": "
+enum { DEPTH = 64 };
 
-static hc_status parse(const char *text, const char *path, json_t **json, struct hc_error *error)
-{
-    json_error_t where;
-    *json = json_loads(text, JSON_REJECT_DUPLICATES, &where);
-    if (json_is_object(*json))
-        return HC_OK;
-    hc_status status = *json ? hc_fail(error, HC_ERR_CORRUPT, "%s: not a JSON object", path)
-                             : hc_fail(error, HC_ERR_CORRUPT, "%s: line %d: %s", path, where.line, where.text);
-    json_decref(*json);
-    *json = NULL;
-    return status;
-}
+#define KEY "\"quantization_config\": "
+#define NO_CONFIG "{\n}\n" /* what stands for a config.json that is not there */
 
 /* Joins three stretches of text. */
 static char *join(const char *a, size_t a_bytes, const char *b, const char *c)
@@ -39,8 +31,8 @@ hc_status hc_config_add(const char *text, const json_t *quantization, const char
     char *value = NULL, *member = NULL;
     hc_status status;
     if (!text)
-        text = "{\n}\n";
-    HC_TRY(parse(text, path, &json, error));
+        text = NO_CONFIG;
+    HC_TRY(hc_json_parse(text, strlen(text), DEPTH, path, &json, error));
     json_t *present = json_object_get(json, "quantization_config");
     if (present) {
         const char *method = json_string_value(json_object_get(present, "quant_method"));
@@ -51,7 +43,7 @@ hc_status hc_config_add(const char *text, const json_t *quantization, const char
     size_t end = (size_t)(strrchr(text, '}') - text);
     while (isspace((unsigned char)text[end - 1]))
         end--;
-    value = json_dumps(quantization, JSON_REAL_PRECISION(15)); /* for people: 0.1, not 0.10000000000000001 */
+    value = hc_json_text(quantization, JSON_REAL_PRECISION(15)); /* for people: 0.1, not 0.10000000000000001 */
     if (value)
         member = join(text[end - 1] == '{' ? "\n  " : ",\n  ", text[end - 1] == '{' ? 3 : 4, KEY, value);
     *out = member ? join(text, end, member, text + end) : NULL;
@@ -64,12 +56,12 @@ done:
     return status;
 }
 
-/* The text without the member as hc_config_add wrote it; NULL if it is not found so. */
-static char *cut_member(const char *text)
+/* Where the member stands as hc_config_add wrote it; false if it is not found so. */
+static bool find_member(const char *text, const char **begin, const char **end)
 {
     const char *from = strstr(text, KEY);
     if (!from)
-        return NULL;
+        return false;
     const char *to = from + strlen(KEY);
     int depth = 0;
     do {
@@ -78,30 +70,43 @@ static char *cut_member(const char *text)
         else if (*to == '}' || *to == ']')
             depth--;
         else if (*to == 0 || depth == 0)
-            return NULL;
+            return false;
         to++;
     } while (depth > 0);
     while (from > text && isspace((unsigned char)from[-1]))
         from--;
     if (from > text && from[-1] == ',')
         from--;
-    return join(text, (size_t)(from - text), "", to);
+    *begin = from;
+    *end = to;
+    return true;
+}
+
+static hc_status cut(const char *text, const char *from, const char *to, char **out, struct hc_error *error)
+{
+    *out = join(text, (size_t)(from - text), "", to);
+    return *out ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
 }
 
 hc_status hc_config_remove(const char *text, const char *path, char **out, struct hc_error *error)
 {
     json_t *json = NULL, *check = NULL;
+    const char *from, *to;
     hc_status status;
     *out = NULL;
-    HC_TRY(parse(text, path, &json, error));
+    HC_TRY(hc_json_parse(text, strlen(text), DEPTH, path, &json, error));
     json_object_del(json, "quantization_config");
-    if (json_object_size(json) == 0)
+    if (find_member(text, &from, &to))
+        HC_TRY(cut(text, from, to, out, error));
+    if (*out && strcmp(*out, NO_CONFIG) == 0) {
+        free(*out);
+        *out = NULL;
         goto done;
-    *out = cut_member(text);
+    }
     check = *out ? json_loads(*out, 0, NULL) : NULL;
     if (!check || !json_equal(check, json)) { /* somebody edited it: the same object, another layout */
         free(*out);
-        *out = json_dumps(json, JSON_INDENT(2));
+        *out = hc_json_text(json, JSON_INDENT(2));
         if (!*out)
             status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
     }

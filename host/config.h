@@ -12,7 +12,7 @@
 hc_status hc_config_add(const char *text, const json_t *quantization, const char *path, char **out,
                         struct hc_error *error);
 
-/* Takes it out again; *out is NULL if nothing else is left. */
+/* Takes it out again; *out is NULL if there was no text before hc_config_add. The caller frees it. */
 hc_status hc_config_remove(const char *text, const char *path, char **out, struct hc_error *error);
 
 #endif

@@ -3,6 +3,7 @@
 #include "context.h"
 #include "files.h"
 #include "header.h"
+#include "json.h"
 #include "manifest.h"
 #include "meter.h"
 #include "model.h"
@@ -234,7 +235,7 @@ static hc_status write_index(const struct restore *restore, const char *stage, c
         total += bytes_of(restore, &restore->model->tensors[i]);
     json_t *index =
         json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", weight_map);
-    char *text = index ? json_dumps(index, JSON_INDENT(2)) : NULL, *path = hc_path_join(stage, INDEX_NAME);
+    char *text = hc_json_text(index, JSON_INDENT(2)), *path = hc_path_join(stage, INDEX_NAME);
     hc_status status = text && path ? hc_write_file(path, text, strlen(text), error)
                                     : hc_fail(error, HC_ERR_MEMORY, "out of memory");
     json_decref(index);
@@ -289,13 +290,16 @@ static hc_status check_options(const hc_decompress_options *options, struct hc_e
 static hc_status check_output(const char *input, const char *output, const char *stage, bool force,
                               struct hc_error *error)
 {
-    if (hc_path_contains(output, input))
-        return hc_fail(error, HC_ERR_ARGUMENT, "%s: the output is the input, or holds it", output);
+    hc_status status;
+    HC_TRY(hc_check_apart(input, output, error));
+    HC_TRY(hc_check_apart(input, stage, error));
     if (!force && hc_path_exists(output) && !hc_path_is_empty_directory(output))
         return hc_fail(error, HC_ERR_EXISTS, "%s: is there already; --force replaces it", output);
     if (!force && hc_path_exists(stage))
         return hc_fail(error, HC_ERR_EXISTS, "%s: an interrupted run lies there; --force starts over", stage);
-    return hc_remove_tree(stage, error);
+    HC_TRY(hc_remove_tree(stage, error));
+done:
+    return status;
 }
 
 static hc_status restore_to(struct restore *restore, const char *output, struct hc_error *error)

@@ -1,11 +1,13 @@
 #include "description.h"
 
+#include "json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PIECES = 1 << 16 };
+enum { MAX_PIECES = 1 << 12, DEPTH = 8 };
 
 void hc_description_clear(struct hc_description *description)
 {
@@ -14,29 +16,26 @@ void hc_description_clear(struct hc_description *description)
     *description = (struct hc_description){0};
 }
 
-static json_t *shape_of(const struct hc_description *description)
-{
-    json_t *shape = json_array();
-    for (int i = 0; i < description->rank; i++)
-        json_array_append_new(shape, json_integer((json_int_t)description->shape[i]));
-    return shape;
-}
-
 char *hc_description_text(const struct hc_description *description)
 {
     json_t *json;
-    if (!description->method) {
-        json = json_pack("{s:s*, s:s}", "kept", description->kept_because, "xxh3", description->checksum);
+    if (!description->method && description->kept_because) {
+        json = json_pack("{s:s, s:s}", "kept", description->kept_because, "xxh3", description->checksum);
+    } else if (!description->method) {
+        json = json_pack("{s:s}", "xxh3", description->checksum);
     } else {
         json = json_pack("{s:s, s:s, s:o, s:O, s:f, s:f, s:f, s:f, s:s}", "method", description->method->name, "type",
-                         hc_type_name(description->type), "shape", shape_of(description), "pieces", description->pieces,
+                         hc_type_name(description->type), "shape", hc_json_shape(description->rank, description->shape), "pieces", description->pieces,
                          "mean_abs_error", description->mean_abs_error, "max_abs_error", description->max_abs_error,
                          "squared_error", description->squared_error, "squared_weights", description->squared_weights,
                          "xxh3", description->checksum);
-        if (json && description->published_mean_abs_error >= 0)
-            json_object_set_new(json, "published_mean_abs_error", json_real(description->published_mean_abs_error));
+        if (json && description->published_mean_abs_error >= 0 &&
+            json_object_set_new(json, "published_mean_abs_error", json_real(description->published_mean_abs_error))) {
+            json_decref(json);
+            json = NULL;
+        }
     }
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = hc_json_text(json, JSON_COMPACT);
     json_decref(json);
     return text;
 }
@@ -57,16 +56,6 @@ size_t hc_description_max(const struct hc_tensor *tensor, size_t pieces, size_t 
 static hc_status malformed(struct hc_error *error, const char *what)
 {
     return hc_fail(error, HC_ERR_CORRUPT, "its description is malformed: %s", what);
-}
-
-static bool type_from_name(const char *name, hc_type *type)
-{
-    for (int t = 0; t < HC_TYPE_COUNT; t++)
-        if (strcmp(hc_type_name((hc_type)t), name) == 0) {
-            *type = (hc_type)t;
-            return true;
-        }
-    return false;
 }
 
 static hc_status parse_shape(const json_t *shape, struct hc_description *description, struct hc_error *error)
@@ -97,7 +86,7 @@ static bool parse_figure(const json_t *json, const char *key, double *value)
 static hc_status parse_coded(const json_t *json, struct hc_description *description, struct hc_error *error)
 {
     const char *type = json_string_value(json_object_get(json, "type"));
-    if (!type || !type_from_name(type, &description->type) || !hc_type_is_float(description->type))
+    if (!type || !hc_type_from_name(type, &description->type) || !hc_type_is_float(description->type))
         return malformed(error, "type");
     hc_status status = parse_shape(json_object_get(json, "shape"), description, error);
     if (status != HC_OK)
@@ -139,12 +128,11 @@ static hc_status parse_object(const json_t *json, struct hc_description *descrip
 hc_status hc_description_parse(const char *text, struct hc_description *description, struct hc_error *error)
 {
     *description = (struct hc_description){.published_mean_abs_error = -1};
-    json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(json)) {
-        json_decref(json);
-        return malformed(error, "not a JSON object");
-    }
-    hc_status status = parse_object(json, description, error);
+    json_t *json;
+    hc_status status = hc_json_parse(text, strlen(text), DEPTH, "its description", &json, error);
+    if (status != HC_OK)
+        return status;
+    status = parse_object(json, description, error);
     json_decref(json);
     if (status != HC_OK)
         hc_description_clear(description);

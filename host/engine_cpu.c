@@ -37,16 +37,23 @@ static size_t block_size(uint64_t count, int64_t block)
     return rest < HC_PAIR_BLOCK ? (size_t)rest : HC_PAIR_BLOCK;
 }
 
+/* Threads for a stretch: few blocks do not pay for waking many. */
+static int team(const struct cpu_state *cpu, uint64_t count)
+{
+    int64_t useful = (block_count(count) + 3) / 4;
+    return useful < cpu->threads ? (int)useful : cpu->threads;
+}
+
 static hc_status cpu_moments(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                              struct hc_moments_sum *sum, struct hc_error *error)
 {
     (void)error;
     const struct cpu_state *cpu = state_of(engine);
-#pragma omp parallel num_threads(cpu->threads)
+#pragma omp parallel num_threads(team(cpu, count))
     {
         struct hc_moments_sum mine = {0};
         float buffer[HC_PAIR_BLOCK];
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < block_count(count); b++) {
             struct hc_pair_moments result;
             size_t n = block_size(count, b);
@@ -76,7 +83,7 @@ static hc_status cpu_extent(struct hc_engine *engine, const struct hc_piece *pie
     const struct cpu_state *cpu = state_of(engine);
     double farthest = sum->max_distance2;
     uint64_t outer = 0;
-#pragma omp parallel for num_threads(cpu->threads) schedule(static) reduction(max : farthest) reduction(+ : outer)
+#pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic) reduction(max : farthest) reduction(+ : outer)
     for (int64_t b = 0; b < block_count(count); b++) {
         float buffer[HC_PAIR_BLOCK];
         struct hc_pair_extent result;
@@ -123,14 +130,14 @@ static hc_status cpu_try(struct hc_engine *engine, const struct hc_piece *piece,
 {
     (void)error;
     const struct cpu_state *cpu = state_of(engine);
-#pragma omp parallel num_threads(cpu->threads)
+#pragma omp parallel num_threads(team(cpu, count))
     {
         struct hc_search_sum mine[HC_PAIR_MAX_CLASSES];
         memset(mine, 0, sizeof mine);
         for (size_t g = 0; g < grid_count; g++)
             mine[g].max_code[0] = mine[g].max_code[1] = -1;
         float buffer[HC_PAIR_BLOCK];
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < block_count(count); b++) {
             size_t n = block_size(count, b);
             const float *weights =
@@ -159,7 +166,7 @@ static hc_status cpu_encode(struct hc_engine *engine, const struct hc_piece *pie
 {
     (void)error;
     const struct cpu_state *cpu = state_of(engine);
-#pragma omp parallel for num_threads(cpu->threads) schedule(static)
+#pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic)
     for (int64_t b = 0; b < block_count(count); b++) {
         float buffer[HC_PAIR_BLOCK];
         uint32_t codes[HC_PAIR_BLOCK / 2];
@@ -182,7 +189,7 @@ static hc_status cpu_decode(struct hc_engine *engine, const uint8_t *in, uint64_
 {
     const struct cpu_state *cpu = state_of(engine);
     uint64_t bad = 0;
-#pragma omp parallel for num_threads(cpu->threads) schedule(static) reduction(+ : bad)
+#pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic) reduction(+ : bad)
     for (int64_t b = 0; b < block_count(count); b++) {
         size_t n = block_size(count, b);
         const uint8_t *codes = in + (size_t)b * block_bytes(bits);
@@ -207,11 +214,11 @@ static hc_status cpu_compare(struct hc_engine *engine, const struct hc_piece *pi
 {
     const struct cpu_state *cpu = state_of(engine);
     uint64_t bad = 0;
-#pragma omp parallel num_threads(cpu->threads) reduction(+ : bad)
+#pragma omp parallel num_threads(team(cpu, count)) reduction(+ : bad)
     {
         struct hc_compare_sum mine = {0};
         float buffer[HC_PAIR_BLOCK], decoded[HC_PAIR_BLOCK];
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < block_count(count); b++) {
             struct hc_compare result;
             size_t n = block_size(count, b);

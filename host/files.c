@@ -93,6 +93,32 @@ bool hc_path_contains(const char *outer, const char *inner)
     return strncmp(a, b, length) == 0 && (b[length] == 0 || b[length] == '/' || a[length - 1] == '/');
 }
 
+/* The part of the path that exists: itself, or the nearest folder above it. */
+static void existing_part(const char *path, char part[PATH_MAX])
+{
+    snprintf(part, PATH_MAX, "%s", path);
+    while (!hc_path_exists(part)) {
+        char *slash = strrchr(part, '/');
+        if (!slash || slash == part) {
+            strcpy(part, slash ? "/" : ".");
+            return;
+        }
+        *slash = 0;
+    }
+}
+
+hc_status hc_check_apart(const char *input, const char *output, struct hc_error *error)
+{
+    char part[PATH_MAX];
+    existing_part(output, part);
+    if (hc_path_contains(output, input))
+        return hc_fail(error, HC_ERR_ARGUMENT, "%s: the output %s", output,
+                       hc_path_contains(input, output) ? "is the input itself" : "is a folder that holds the input");
+    if (hc_path_is_directory(input) && hc_path_contains(input, part))
+        return hc_fail(error, HC_ERR_ARGUMENT, "%s: the output lies inside of the input", output);
+    return HC_OK;
+}
+
 /* ---- Folders -------------------------------------------------------------------------------- */
 
 hc_status hc_make_directory(const char *path, struct hc_error *error)
@@ -236,6 +262,32 @@ uint64_t hc_out_size(const struct hc_out *out)
 {
     struct stat info;
     return fstat(out->fd, &info) == 0 ? (uint64_t)info.st_size : 0;
+}
+
+hc_status hc_out_checksum(const struct hc_out *out, uint64_t offset, uint64_t bytes, char *checksum,
+                          struct hc_error *error)
+{
+    struct hc_checksum_stream *stream = hc_checksum_create();
+    char *buffer = malloc(COPY_BYTES);
+    hc_status status = stream && buffer ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    while (status == HC_OK && bytes > 0) {
+        ssize_t got = pread(out->fd, buffer, bytes < COPY_BYTES ? bytes : COPY_BYTES, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            status = got < 0 ? hc_fail_errno(error, "%s: cannot read", out->path)
+                             : hc_fail(error, HC_ERR_CORRUPT, "%s: ends too early", out->path);
+            break;
+        }
+        hc_checksum_add(stream, buffer, (size_t)got);
+        offset += (uint64_t)got;
+        bytes -= (uint64_t)got;
+    }
+    if (status == HC_OK)
+        hc_checksum_text(stream, checksum);
+    free(buffer);
+    hc_checksum_destroy(stream);
+    return status;
 }
 
 hc_status hc_out_sync(struct hc_out *out, struct hc_error *error)
@@ -383,6 +435,8 @@ hc_status hc_copy_file(const char *from, const char *to, char *checksum, uint64_
         status = drain(from, &out, checksum, bytes, error);
     if (status == HC_OK)
         status = hc_out_finish(&out, error);
+    if (status == HC_OK)
+        status = sync_parent(to, error);
     hc_out_close(&out);
     return status;
 }

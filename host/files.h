@@ -18,6 +18,9 @@ bool hc_path_is_directory(const char *path);
 bool hc_path_is_empty_directory(const char *path);
 /* True if both exist and are the same file or folder, or `inner` lies somewhere below `outer`. */
 bool hc_path_contains(const char *outer, const char *inner);
+/* HC_ERR_ARGUMENT if the output, which need not exist yet, is the input, or one lies in the other: replacing an output that
+ * holds the input would lose it, and an output in the input would be taken for a part of it. */
+hc_status hc_check_apart(const char *input, const char *output, struct hc_error *error);
 
 hc_status hc_make_directory(const char *path, struct hc_error *error);   /* one that is there is fine */
 hc_status hc_make_parents(const char *path, struct hc_error *error);     /* every folder above `path` */
@@ -42,6 +45,9 @@ void hc_out_start_sync(struct hc_out *out, uint64_t offset, uint64_t bytes);
 hc_status hc_out_resize(struct hc_out *out, uint64_t size, struct hc_error *error);
 /* Bytes in the file by now; 0 if that cannot be told. */
 uint64_t hc_out_size(const struct hc_out *out);
+/* Checksum (HC_CHECKSUM_DIGITS + 1 characters) of a stretch of what is there. It must be whole. */
+hc_status hc_out_checksum(const struct hc_out *out, uint64_t offset, uint64_t bytes, char *checksum,
+                          struct hc_error *error);
 hc_status hc_out_sync(struct hc_out *out, struct hc_error *error);
 /* Syncs and closes. */
 hc_status hc_out_finish(struct hc_out *out, struct hc_error *error);
@@ -52,7 +58,7 @@ void hc_out_close(struct hc_out *out);
 hc_status hc_write_file(const char *path, const void *data, size_t bytes, struct hc_error *error);
 /* Reads a whole file of at most `limit` bytes into memory, with a zero behind it. The caller frees *data. */
 hc_status hc_read_file(const char *path, size_t limit, char **data, size_t *bytes, struct hc_error *error);
-/* Copies a regular file, synced, and gives its checksum and size (either may be NULL). */
+/* Copies a regular file, it and its place in the folder synced, and gives its checksum and size (either may be NULL). */
 hc_status hc_copy_file(const char *from, const char *to, char *checksum, uint64_t *bytes, struct hc_error *error);
 /* Checksum (HC_CHECKSUM_DIGITS + 1 characters) and size of a file. */
 hc_status hc_checksum_file(const char *path, char *checksum, uint64_t *bytes, struct hc_error *error);

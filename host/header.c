@@ -1,5 +1,7 @@
 #include "header.h"
 
+#include "json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,11 +36,8 @@ hc_status hc_header_metadata(struct hc_header *header, const char *key, const ch
 hc_status hc_header_tensor(struct hc_header *header, const char *name, hc_type type, int rank, const uint64_t *shape,
                            uint64_t bytes, struct hc_error *error)
 {
-    json_t *dimensions = json_array();
-    for (int i = 0; i < rank; i++)
-        json_array_append_new(dimensions, json_integer((json_int_t)shape[i]));
-    json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", hc_type_name(type), "shape", dimensions, "data_offsets",
-                              (json_int_t)header->offset, (json_int_t)(header->offset + bytes));
+    json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", hc_type_name(type), "shape", hc_json_shape(rank, shape),
+                              "data_offsets", (json_int_t)header->offset, (json_int_t)(header->offset + bytes));
     if (!entry || json_object_set_new(header->root, name, entry) != 0)
         return out_of_memory(error);
     header->offset += bytes;
@@ -48,7 +47,7 @@ hc_status hc_header_tensor(struct hc_header *header, const char *name, hc_type t
 hc_status hc_header_bytes(const struct hc_header *header, uint64_t reserve, uint8_t **bytes, size_t *length,
                           struct hc_error *error)
 {
-    char *text = json_dumps(header->root, JSON_COMPACT);
+    char *text = hc_json_text(header->root, JSON_COMPACT);
     if (!text)
         return out_of_memory(error);
     size_t used = strlen(text), whole = (8 + used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

@@ -1,6 +1,7 @@
 #include "journal.h"
 
 #include "checksum.h"
+#include "json.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@ static hc_status out_of_memory(struct hc_error *error)
     return hc_fail(error, HC_ERR_MEMORY, "out of memory");
 }
 
-/* The object of a line if the line is whole, else NULL. Ends the line with a zero. */
-static json_t *parse_line(char *line, char *end)
+/* The text of a line if the line is whole, else NULL. Ends the line with a zero. */
+static const char *check_line(char *line, char *end)
 {
     *end = 0;
     if (end - line < HC_CHECKSUM_DIGITS + 2 || line[HC_CHECKSUM_DIGITS] != ' ')
@@ -23,9 +24,7 @@ static json_t *parse_line(char *line, char *end)
     char checksum[HC_CHECKSUM_DIGITS + 1];
     char *text = line + HC_CHECKSUM_DIGITS + 1;
     hc_checksum(text, (size_t)(end - text), checksum);
-    if (memcmp(checksum, line, HC_CHECKSUM_DIGITS) != 0)
-        return NULL;
-    return json_loads(text, 0, NULL);
+    return memcmp(checksum, line, HC_CHECKSUM_DIGITS) == 0 ? text : NULL;
 }
 
 /* Names the first member in which two identities differ. */
@@ -44,9 +43,12 @@ static hc_status read_lines(struct hc_journal *journal, char *text, size_t bytes
 {
     bool first = true;
     for (char *line = text, *end; (end = memchr(line, '\n', bytes - (size_t)(line - text))); line = end + 1) {
-        json_t *object = parse_line(line, end);
-        if (!object)
+        const char *whole = check_line(line, end);
+        if (!whole)
             break;
+        json_t *object = json_loads(whole, 0, NULL);
+        if (!object) /* we wrote it: nothing but memory can be missing */
+            return out_of_memory(error);
         if (first) {
             const char *key = difference(identity, object);
             json_decref(object);
@@ -64,7 +66,7 @@ static hc_status read_lines(struct hc_journal *journal, char *text, size_t bytes
 
 static hc_status queue_line(struct hc_journal *journal, const json_t *object, struct hc_error *error)
 {
-    char *text = json_dumps(object, JSON_COMPACT);
+    char *text = hc_json_text(object, JSON_COMPACT);
     if (!text)
         return out_of_memory(error);
     size_t length = strlen(text), line = HC_CHECKSUM_DIGITS + 1 + length + 1;
@@ -84,7 +86,8 @@ static hc_status queue_line(struct hc_journal *journal, const json_t *object, st
     return HC_OK;
 }
 
-hc_status hc_journal_open(struct hc_journal *journal, const char *path, const json_t *identity, struct hc_error *error)
+hc_status hc_journal_open(struct hc_journal *journal, const char *path, bool fresh, const json_t *identity,
+                          struct hc_error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -97,13 +100,13 @@ hc_status hc_journal_open(struct hc_journal *journal, const char *path, const js
         goto done;
     }
     journal->records = json_array();
-    HC_TRY(hc_read_file(path, MAX_BYTES, &text, &bytes, error));
-    HC_TRY(read_lines(journal, text, bytes, identity, error));
-    HC_TRY(hc_out_resize(&journal->file, journal->size, error));
-    if (journal->size == 0) {
-        HC_TRY(queue_line(journal, identity, error));
-        HC_TRY(hc_journal_commit(journal, error));
+    if (!fresh) {
+        HC_TRY(hc_read_file(path, MAX_BYTES, &text, &bytes, error));
+        HC_TRY(read_lines(journal, text, bytes, identity, error));
     }
+    HC_TRY(hc_out_resize(&journal->file, journal->size, error));
+    if (journal->size == 0)
+        HC_TRY(queue_line(journal, identity, error));
 done:
     free(text);
     return status;
@@ -128,6 +131,11 @@ hc_status hc_journal_commit(struct hc_journal *journal, struct hc_error *error)
         journal->pending_bytes = 0;
     }
     return status;
+}
+
+void hc_journal_drop(struct hc_journal *journal)
+{
+    journal->pending_bytes = 0;
 }
 
 void hc_journal_close(struct hc_journal *journal)

@@ -20,12 +20,16 @@ struct hc_journal {
 };
 
 /* Opens or creates the journal at `path` and locks it against a second run. If there is one, its identity must equal
- * `identity`: otherwise HC_ERR_EXISTS names the first difference. */
-hc_status hc_journal_open(struct hc_journal *journal, const char *path, const json_t *identity, struct hc_error *error);
+ * `identity`: otherwise HC_ERR_EXISTS names the first difference. With `fresh` it is emptied instead. Where there is
+ * nothing to go on with, size is 0 and the identity is queued. */
+hc_status hc_journal_open(struct hc_journal *journal, const char *path, bool fresh, const json_t *identity,
+                          struct hc_error *error);
 /* Queues a record (stolen). */
 hc_status hc_journal_add(struct hc_journal *journal, json_t *record, struct hc_error *error);
 /* Writes and syncs what is queued. What the records speak of must be synced before. */
 hc_status hc_journal_commit(struct hc_journal *journal, struct hc_error *error);
+/* Forgets what is queued: what it speaks of could not be synced, and a later try would claim it all the same. */
+void hc_journal_drop(struct hc_journal *journal);
 void hc_journal_close(struct hc_journal *journal);
 
 #endif

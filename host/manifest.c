@@ -2,11 +2,12 @@
 
 #include "description.h"
 #include "files.h"
+#include "json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BYTES = 64 << 20 };
+enum { MAX_BYTES = 64 << 20, DEPTH = 16 };
 
 static hc_status append(json_t *manifest, const char *list, json_t *entry, struct hc_error *error)
 {
@@ -73,13 +74,12 @@ hc_status hc_manifest_read(const char *directory, json_t **manifest, struct hc_e
         status = hc_read_file(path, MAX_BYTES, &text, &bytes, error);
     if (status != HC_OK)
         goto done;
-    *manifest = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(*manifest) || !is_list(json_object_get(*manifest, "shards"), "header_xxh3") ||
-        !is_list(json_object_get(*manifest, "files"), "xxh3")) {
-        status = hc_fail(error, HC_ERR_CORRUPT, "%s: malformed", path);
-    } else if (json_integer_value(json_object_get(*manifest, "format")) != HC_FORMAT_VERSION) {
+    HC_TRY(hc_json_parse(text, bytes, DEPTH, path, manifest, error));
+    if (json_integer_value(json_object_get(*manifest, "format")) != HC_FORMAT_VERSION)
         status = hc_fail(error, HC_ERR_UNSUPPORTED, "%s: another version of the format", path);
-    }
+    else if (!is_list(json_object_get(*manifest, "shards"), "header_xxh3") ||
+             !is_list(json_object_get(*manifest, "files"), "xxh3"))
+        status = hc_fail(error, HC_ERR_CORRUPT, "%s: malformed", path);
 done:
     if (status != HC_OK) {
         json_decref(*manifest);

@@ -4,18 +4,11 @@
 #include "files.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- Opening -------------------------------------------------------------------------------- */
-
-static const char *metadata_of(const struct hc_file *file, const char *key)
-{
-    for (size_t i = 0; i < file->metadata_count; i++)
-        if (strcmp(file->metadata_keys[i], key) == 0)
-            return file->metadata_values[i];
-    return NULL;
-}
 
 static hc_status place(const struct hc_source *source, const struct hc_tensor *tensor, const char *what,
                        const struct hc_error *inner, hc_status status, struct hc_error *error)
@@ -84,32 +77,51 @@ static hc_status add_kept(struct hc_model *model, const struct hc_tensor *stored
     return status == HC_OK ? HC_OK : place(model->source, stored, stored->name, &inner, status, error);
 }
 
+/* The place of every metadata key of a file: there may be as many as tensors. NULL if memory is out. */
+static json_t *metadata_places(const struct hc_file *file)
+{
+    json_t *places = json_object();
+    for (size_t i = 0; i < file->metadata_count; i++)
+        if (json_object_set_new(places, file->metadata_keys[i], json_integer((json_int_t)i)) != 0) {
+            json_decref(places);
+            return NULL;
+        }
+    return places;
+}
+
+/* *text is the description of a stored tensor, which codes have under the name of what they code; NULL if there is
+ * none. */
+static hc_status find_description(const struct hc_file *file, const json_t *places, const char *name, size_t length,
+                                  const char **text, struct hc_error *error)
+{
+    char *key = hc_path_append(HC_TENSOR_KEY, name);
+    if (!key)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    key[strlen(HC_TENSOR_KEY) + length] = 0;
+    const json_t *place = json_object_get(places, key);
+    free(key);
+    *text = place ? file->metadata_values[json_integer_value(place)] : NULL;
+    return HC_OK;
+}
+
 /* Makes a tensor of the model out of one of the file. */
-static hc_status add_tensor(struct hc_model *model, const struct hc_tensor *stored, struct hc_error *error)
+static hc_status add_tensor(struct hc_model *model, const struct hc_tensor *stored, const json_t *places,
+                            struct hc_error *error)
 {
     const struct hc_file *file = &model->source->files[stored->file];
-    if (!metadata_of(file, HC_VERSION_KEY))
+    if (!json_object_get(places, HC_VERSION_KEY))
         return add_kept(model, stored, NULL, error);
     model->compressed = true;
     size_t length = strlen(stored->name), suffix = strlen(HC_CODES_SUFFIX);
-    char *key = hc_path_append(HC_TENSOR_KEY, stored->name);
-    if (!key)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
-    const char *text = metadata_of(file, key);
-    hc_status status;
-    if (text || length <= suffix || strcmp(stored->name + length - suffix, HC_CODES_SUFFIX) != 0) {
-        status = text ? add_kept(model, stored, text, error)
-                      : hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: there is no description of it", file->path,
-                                stored->name);
-    } else {
-        key[strlen(key) - suffix] = 0;
-        text = metadata_of(file, key);
-        status = text ? add_coded(model, stored, text, error)
-                      : hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: there is no description of these codes",
-                                file->path, stored->name);
-    }
-    free(key);
-    return status;
+    bool codes = length > suffix && strcmp(stored->name + length - suffix, HC_CODES_SUFFIX) == 0;
+    const char *text = NULL;
+    hc_status status = find_description(file, places, stored->name, codes ? length - suffix : length, &text, error);
+    if (status == HC_OK && !text)
+        status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: there is no description of it", file->path,
+                         stored->name);
+    if (status != HC_OK)
+        return status;
+    return codes ? add_coded(model, stored, text, error) : add_kept(model, stored, text, error);
 }
 
 static void fill_info(struct hc_model_tensor *tensor)
@@ -124,15 +136,35 @@ static void fill_info(struct hc_model_tensor *tensor)
 }
 
 /* The format has a version for itself: one that we do not know cannot be read. */
-static hc_status check_version(const struct hc_source *source, struct hc_error *error)
+static hc_status check_version(const struct hc_file *file, const json_t *places, struct hc_error *error)
 {
-    for (size_t f = 0; f < source->file_count; f++) {
-        const char *version = metadata_of(&source->files[f], HC_VERSION_KEY);
-        if (version && atoi(version) != HC_FORMAT_VERSION)
-            return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: version %.10s of the format; this hyperc reads version %d",
-                           source->files[f].path, version, HC_FORMAT_VERSION);
-    }
+    const json_t *place = json_object_get(places, HC_VERSION_KEY);
+    const char *version = place ? file->metadata_values[json_integer_value(place)] : NULL;
+    char known[16];
+    snprintf(known, sizeof known, "%d", HC_FORMAT_VERSION);
+    if (version && strcmp(version, known) != 0)
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: version %.10s of the format; this hyperc reads version %s",
+                       file->path, version, known);
     return HC_OK;
+}
+
+/* Adds the tensors of a file, which are the next ones of the source. */
+static hc_status add_file(struct hc_model *model, size_t number, struct hc_error *error)
+{
+    const struct hc_source *source = model->source;
+    json_t *places = metadata_places(&source->files[number]);
+    hc_status status = places ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    if (status == HC_OK)
+        status = check_version(&source->files[number], places, error);
+    while (status == HC_OK && model->tensor_count < source->tensor_count &&
+           source->tensors[model->tensor_count].file == number) {
+        struct hc_model_tensor *tensor = &model->tensors[model->tensor_count];
+        status = add_tensor(model, &source->tensors[model->tensor_count], places, error);
+        if (status == HC_OK)
+            fill_info(tensor);
+    }
+    json_decref(places);
+    return status;
 }
 
 static int by_name(const void *a, const void *b)
@@ -188,16 +220,13 @@ hc_status hc_model_load(const char *path, struct hc_model **out, struct hc_error
     if (!model)
         return hc_fail(error, HC_ERR_MEMORY, "out of memory");
     HC_TRY(hc_source_open(path, &model->source, error));
-    HC_TRY(check_version(model->source, error));
     model->tensors = calloc(model->source->tensor_count + 1, sizeof *model->tensors);
     if (!model->tensors) {
         status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
         goto done;
     }
-    for (size_t i = 0; i < model->source->tensor_count; i++) {
-        HC_TRY(add_tensor(model, &model->source->tensors[i], error));
-        fill_info(&model->tensors[i]);
-    }
+    for (size_t f = 0; f < model->source->file_count; f++)
+        HC_TRY(add_file(model, f, error));
     HC_TRY(sort_names(model, path, error));
     *out = model;
     model = NULL;

@@ -338,14 +338,17 @@ static hc_status pair_options(const hc_compress_options *options, json_t **json,
             return hc_fail(error, HC_ERR_ARGUMENT, "points: %u with up to %u classes does not fit a code of %d bits",
                            list[i], pair->classes, HC_PAIR_MAX_BITS);
         }
-        json_array_append_new(points, json_integer(list[i]));
+        if (json_array_append_new(points, json_integer(list[i])) != 0) {
+            json_decref(points);
+            return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        }
     }
     json_t *side = pair->side > 0 ? json_real(pair->side) : json_string("auto");
     *json = json_pack("{s:o, s:o, s:i, s:f, s:f}", "side", side, "points", points, "classes", (int)pair->classes,
                       "loss_max", pair->loss_max, "loss_threshold", pair->loss_threshold);
-    if (*json && !isinf(pair->keep_above))
-        json_object_set_new(*json, "keep_above", json_real(pair->keep_above));
-    return *json ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    bool whole = *json && (isinf(pair->keep_above) ||
+                           json_object_set_new(*json, "keep_above", json_real(pair->keep_above)) == 0);
+    return whole ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
 }
 
 static size_t pair_parameters_max(const hc_compress_options *options)
@@ -450,21 +453,29 @@ static bool in_range(json_int_t value, json_int_t least, json_int_t most)
     return value >= least && value <= most;
 }
 
-/* Reads and checks the parameters of a piece, and makes its grid. */
+static bool read_integer(const json_t *json, const char *key, json_int_t *value)
+{
+    const json_t *member = json_object_get(json, key);
+    *value = json_integer_value(member);
+    return json_is_integer(member);
+}
+
+/* Reads and checks the parameters of a piece, and makes its grid. Allocates nothing: what fails here is the file. */
 static hc_status read_parameters(const json_t *json, struct hc_pair_fit *fit, struct hc_pair_grid *grid,
                                  struct hc_error *error)
 {
-    json_t *centre[2], *side, *farthest;
+    const json_t *centre = json_object_get(json, "centre"), *x = json_array_get(centre, 0), *y = json_array_get(centre, 1);
+    const json_t *side = json_object_get(json, "side"), *farthest = json_object_get(json, "farthest");
     json_int_t points, classes, bits;
-    if (json_unpack((json_t *)json, "{s:[o,o!], s:o, s:I, s:I, s:o, s:I!}", "centre", &centre[0], &centre[1], "side",
-                    &side, "points", &points, "classes", &classes, "farthest", &farthest, "bits", &bits) != 0 ||
-        !json_is_number(centre[0]) || !json_is_number(centre[1]) || !json_is_number(side) || !json_is_number(farthest))
+    if (json_object_size(json) != 6 || json_array_size(centre) != 2 || !json_is_number(x) || !json_is_number(y) ||
+        !json_is_number(side) || !json_is_number(farthest) || !read_integer(json, "points", &points) ||
+        !read_integer(json, "classes", &classes) || !read_integer(json, "bits", &bits))
         return hc_fail(error, HC_ERR_CORRUPT, "the parameters of pair are not of the stated form");
     if (!in_range(points, 1, HC_PAIR_MAX_POINTS) || !in_range(classes, 0, HC_PAIR_MAX_CLASSES) ||
         !in_range(bits, 1, HC_PAIR_MAX_BITS) || (points + 1) * (classes + 1) > (json_int_t)1 << HC_PAIR_MAX_BITS)
         return hc_fail(error, HC_ERR_CORRUPT, "the parameters of pair are out of range");
     *fit = (struct hc_pair_fit){
-        .centre = {json_number_value(centre[0]), json_number_value(centre[1])},
+        .centre = {json_number_value(x), json_number_value(y)},
         .farthest = json_number_value(farthest),
         .side = json_number_value(side),
         .points = (uint32_t)points,

@@ -13,6 +13,7 @@ struct hc_run {
     const struct hc_source *source;
     const hc_compress_options *options;
     const struct hc_method *method;
+    char *config;                /* text of the config.json to write */
     struct hc_journal journal;   /* not used in a dry run */
     size_t records_taken;        /* records of an earlier run that were used so far */
     size_t records_found;        /* how many there were */

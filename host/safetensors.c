@@ -4,68 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "map.h"
-
-/* The header of the largest shards in use has some ten thousand values; a million take Jansson some 300 MB. */
-enum { JSON_MAX_VALUES = 1000000 };
 
 /* header, tensor, shape: three levels; one to spare */
 enum { HEADER_DEPTH = 4 };
-
-/* Looks at brackets and commas only, so that what the real parser will allocate is known before it starts. */
-static hc_status guard_json(const char *text, size_t size, unsigned depth, const char *what, struct hc_error *error)
-{
-    size_t values = 0;
-    unsigned level = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            values++;
-            if (++level > depth)
-                return hc_fail(error, HC_ERR_CORRUPT, "%s is nested more than %u levels deep", what, depth);
-        } else if (c == '}' || c == ']') {
-            level -= level > 0;
-        } else if (c == ',') {
-            values++;
-        }
-    }
-    if (values > JSON_MAX_VALUES)
-        return hc_fail(error, HC_ERR_CORRUPT, "%s has more than %d values", what, JSON_MAX_VALUES);
-    return HC_OK;
-}
-
-hc_status hc_json_parse(const char *text, size_t size, unsigned depth, const char *what, json_t **root,
-                        struct hc_error *error)
-{
-    *root = NULL;
-    if (size > HC_JSON_MAX_BYTES)
-        return hc_fail(error, HC_ERR_CORRUPT, "%s is longer than %d bytes", what, HC_JSON_MAX_BYTES);
-    hc_status status = guard_json(text, size, depth, what, error);
-    if (status != HC_OK)
-        return status;
-
-    json_error_t fault;
-    *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &fault);
-    if (!*root) {
-        if (json_error_code(&fault) == json_error_out_of_memory)
-            return hc_fail(error, HC_ERR_MEMORY, "out of memory while reading %s", what);
-        return hc_fail(error, HC_ERR_CORRUPT, "%s is not valid JSON: byte %d: %s", what, fault.position, fault.text);
-    }
-    if (!json_is_object(*root)) {
-        json_decref(*root);
-        *root = NULL;
-        return hc_fail(error, HC_ERR_CORRUPT, "%s is not a JSON object", what);
-    }
-    return HC_OK;
-}
 
 void hc_tensors_free(struct hc_tensor *tensors, size_t count)
 {
@@ -95,12 +38,8 @@ static hc_status read_type(const struct entry *entry, hc_type *type)
     const char *name = json_string_value(json_object_get(entry->json, "dtype"));
     if (!name)
         return corrupt(entry, "its dtype is missing or not a string");
-    for (int i = 0; i < HC_TYPE_COUNT; i++) {
-        if (!hc_type_is_block((hc_type)i) && strcmp(name, hc_type_name((hc_type)i)) == 0) {
-            *type = (hc_type)i;
-            return HC_OK;
-        }
-    }
+    if (hc_type_from_name(name, type) && !hc_type_is_block(*type))
+        return HC_OK;
     return hc_fail(entry->error, HC_ERR_UNSUPPORTED, "%s: tensor '%.200s': type %.40s is not supported",
                    hc_file_shown(entry->file), entry->name, name);
 }

@@ -22,12 +22,4 @@ hc_status hc_safetensors_read(struct hc_file *file, size_t index, struct hc_tens
 /* Frees an array of tensors with their names. */
 void hc_tensors_free(struct hc_tensor *tensors, size_t count);
 
-/* The longest JSON text that is read from outside; the limit of safetensors' own reader. */
-enum { HC_JSON_MAX_BYTES = 100000000 };
-
-/* Parses JSON that nobody vouches for: at most HC_JSON_MAX_BYTES, `depth` levels deep and a million values, so that
- * memory stays bounded; UTF-8; no key twice in an object. The root must be an object. `what` begins the message. */
-hc_status hc_json_parse(const char *text, size_t size, unsigned depth, const char *what, json_t **root,
-                        struct hc_error *error);
-
 #endif

@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include "header.h"
+#include "json.h"
 #include "selection.h"
 
 #include <stdio.h>
@@ -135,6 +136,8 @@ static hc_status commit(struct shard *shard, struct hc_error *error)
     hc_status status = hc_out_sync(&shard->out, error);
     if (status == HC_OK)
         status = hc_journal_commit(&run->journal, error);
+    else
+        hc_journal_drop(&run->journal);
     run->unsynced = 0;
     run->last_commit = hc_now();
     return status;
@@ -148,14 +151,29 @@ static hc_status record(struct shard *shard, const struct outcome *outcome, stru
     char *text = NULL;
     if (outcome->description.method && !(text = hc_description_text(&outcome->description)))
         return hc_fail(error, HC_ERR_MEMORY, "out of memory");
-    json_t *json = json_pack("{s:s, s:I, s:s*, s:s*}", "tensor", outcome->tensor->name, "bytes",
-                             (json_int_t)outcome->bytes, "description", text, "kept",
-                             outcome->description.kept_because);
+    json_t *json = json_pack("{s:s, s:I, s:s}", "tensor", outcome->tensor->name, "bytes", (json_int_t)outcome->bytes,
+                             text ? "description" : "kept", text ? text : outcome->description.kept_because);
     free(text);
     hc_status status = hc_journal_add(&run->journal, json, error);
     run->unsynced += outcome->bytes;
     if (status == HC_OK && (run->unsynced >= COMMIT_BYTES || hc_now() - run->last_commit >= COMMIT_SECONDS))
         status = commit(shard, error);
+    return status;
+}
+
+/* The codes of an earlier run must still be what its journal says. */
+static hc_status check_codes(struct shard *shard, struct outcome *outcome, uint64_t bytes, struct hc_error *error)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1] = "";
+    hc_status status = HC_OK;
+    uint64_t size = hc_out_size(&shard->out);
+    if (bytes <= size && shard->position <= size - bytes)
+        status = hc_out_checksum(&shard->out, shard->position, bytes, checksum, error);
+    if (status == HC_OK && strcmp(checksum, outcome->description.checksum) != 0)
+        status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s is not what the journal says; start over with --force",
+                         shard->out.path, outcome->tensor->name);
+    outcome->bytes = bytes;
+    shard->position += bytes;
     return status;
 }
 
@@ -176,12 +194,10 @@ static hc_status take_record(struct shard *shard, struct outcome *outcome, bool 
     run->meter.progress.weights_resumed += outcome->tensor->weights;
     if (because)
         return keep(outcome, because, error);
-    outcome->bytes = (uint64_t)json_integer_value(json_object_get(json, "bytes"));
-    shard->position += outcome->bytes;
-    if (hc_out_size(&shard->out) < shard->position)
-        return hc_fail(error, HC_ERR_CORRUPT, "%s: shorter than the journal says; start over with --force",
-                       shard->out.path);
-    return hc_description_parse(text, &outcome->description, error);
+    hc_status status = hc_description_parse(text, &outcome->description, error);
+    return status == HC_OK
+               ? check_codes(shard, outcome, (uint64_t)json_integer_value(json_object_get(json, "bytes")), error)
+               : status;
 }
 
 /* ---- Tensors that are kept ------------------------------------------------------------------ */
@@ -274,9 +290,9 @@ static hc_status code_all(struct shard *shard, struct hc_error *error)
         }
         run->meter.progress.tensor = outcome->tensor->name;
         bool taken;
+        HC_TRY(hc_meter_report(&run->meter, 0, error));
         HC_TRY(take_record(shard, outcome, &taken, error));
         if (!taken) {
-            HC_TRY(hc_meter_report(&run->meter, 0, error));
             if (i + 1 < shard->count)
                 hc_tensor_prefetch(shard->outcomes[i + 1].tensor);
             HC_TRY(code_tensor(shard, outcome, error));
@@ -320,7 +336,7 @@ static size_t digits(uint64_t number)
 static size_t json_length(const char *string)
 {
     json_t *json = json_string(string);
-    char *text = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *text = hc_json_text(json, JSON_ENCODE_ANY | JSON_COMPACT);
     size_t length = text ? strlen(text) : 0;
     free(text);
     json_decref(json);

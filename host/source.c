@@ -7,6 +7,7 @@
 #include "directory.h"
 #include "files.h"
 #include "gguf.h"
+#include "json.h"
 #include "map.h"
 #include "safetensors.h"
 

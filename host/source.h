@@ -69,6 +69,8 @@ int64_t hc_source_find(const struct hc_source *source, const char *name);
 /* Weights in a block of `type` (1 for plain types), bytes of one block. */
 uint32_t hc_type_block_weights(hc_type type);
 uint32_t hc_type_block_bytes(hc_type type);
+/* False if no type has that name. */
+bool hc_type_from_name(const char *name, hc_type *type);
 bool hc_type_is_float(hc_type type);  /* F64 .. F8, and all block types */
 bool hc_type_is_block(hc_type type);
 /* Bytes of `weights` elements; false on overflow or if they do not fill whole blocks. */

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "source.h"
 
 struct type {
@@ -26,6 +28,17 @@ static const struct type types[HC_TYPE_COUNT] = {
 const char *hc_type_name(hc_type type)
 {
     return (unsigned)type < HC_TYPE_COUNT ? types[type].name : "unknown";
+}
+
+bool hc_type_from_name(const char *name, hc_type *type)
+{
+    for (int i = 0; i < HC_TYPE_COUNT; i++) {
+        if (strcmp(types[i].name, name) == 0) {
+            *type = (hc_type)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 uint32_t hc_type_block_weights(hc_type type)

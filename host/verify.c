@@ -2,6 +2,7 @@
 #include "context.h"
 #include "files.h"
 #include "manifest.h"
+#include "map.h"
 #include "meter.h"
 #include "model.h"
 
@@ -30,30 +31,43 @@ static void fault(struct check *check, bool corrupt, const char *where, const ch
 
 /* ---- Checksums ------------------------------------------------------------------------------ */
 
-static const struct hc_file *find_file(const struct check *check, const char *name)
+static const char *header_fault(const struct hc_file *file, const json_t *entry)
 {
-    const struct hc_source *source = check->model->source;
-    for (size_t f = 0; f < source->file_count; f++)
-        if (strcmp(source->files[f].name, name) == 0)
-            return &source->files[f];
+    json_int_t bytes = json_integer_value(json_object_get(entry, "bytes"));
+    json_int_t header_bytes = json_integer_value(json_object_get(entry, "header_bytes"));
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    if (file->size != (uint64_t)bytes)
+        return "is not of the recorded size";
+    if (header_bytes < 0 || header_bytes > bytes)
+        return "the recorded size of its header cannot be";
+    hc_checksum(file->data, (size_t)header_bytes, checksum);
+    if (strcmp(checksum, json_string_value(json_object_get(entry, "header_xxh3"))) != 0)
+        return "its header fails its checksum";
     return NULL;
 }
 
-static void check_header(struct check *check, const json_t *entry)
+/* The bytes are judged before anything reads a meaning out of them. */
+static hc_status check_header(struct check *check, const json_t *entry, struct hc_error *error)
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
-    const struct hc_file *file = find_file(check, name);
-    char checksum[HC_CHECKSUM_DIGITS + 1];
+    char *path = hc_path_join(check->directory, name);
+    struct hc_file file;
+    if (!path)
+        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
     check->report->files++;
-    if (!file) {
+    hc_status status = hc_path_exists(path) ? hc_file_open(&file, path, error) : HC_OK;
+    if (!hc_path_exists(path)) {
         fault(check, true, name, "is missing", NULL);
-    } else if (file->size != (uint64_t)json_integer_value(json_object_get(entry, "bytes"))) {
-        fault(check, true, name, "is not of the recorded size", NULL);
-    } else {
-        hc_checksum(file->data, file->data_offset, checksum);
-        if (strcmp(checksum, json_string_value(json_object_get(entry, "header_xxh3"))) != 0)
-            fault(check, true, name, "its header fails its checksum", NULL);
+    } else if (status == HC_OK) {
+        const char *what = header_fault(&file, entry);
+        if (what)
+            fault(check, true, name, what, NULL);
+        hc_file_close(&file);
+    } else if (status != HC_ERR_MEMORY) {
+        fault(check, true, name, "cannot be read", NULL);
     }
+    free(path);
+    return status == HC_ERR_MEMORY ? status : HC_OK;
 }
 
 static hc_status check_file(struct check *check, const json_t *entry, struct hc_error *error)
@@ -61,36 +75,65 @@ static hc_status check_file(struct check *check, const json_t *entry, struct hc_
     const char *name = json_string_value(json_object_get(entry, "name"));
     char checksum[HC_CHECKSUM_DIGITS + 1], *path = hc_path_join(check->directory, name);
     uint64_t bytes = 0;
-    struct hc_error unread;
     if (!path)
         return hc_fail(error, HC_ERR_MEMORY, "out of memory");
     check->report->files++;
+    hc_status status = hc_path_exists(path) ? hc_checksum_file(path, checksum, &bytes, error) : HC_OK;
     if (!hc_path_exists(path))
         fault(check, true, name, "is missing", NULL);
-    else if (hc_checksum_file(path, checksum, &bytes, &unread) != HC_OK)
+    else if (status != HC_OK && status != HC_ERR_MEMORY)
         fault(check, true, name, "cannot be read", NULL);
-    else if (strcmp(checksum, json_string_value(json_object_get(entry, "xxh3"))) != 0)
+    else if (status == HC_OK && bytes != (uint64_t)json_integer_value(json_object_get(entry, "bytes")))
+        fault(check, true, name, "is not of the recorded size", NULL);
+    else if (status == HC_OK && strcmp(checksum, json_string_value(json_object_get(entry, "xxh3"))) != 0)
         fault(check, true, name, "fails its checksum", NULL);
     free(path);
-    return HC_OK;
+    return status == HC_ERR_MEMORY ? status : HC_OK;
 }
 
-static hc_status check_files(struct check *check, struct hc_error *error)
+static hc_status check_files(struct check *check, const json_t *manifest, struct hc_error *error)
 {
-    json_t *manifest = NULL, *entry;
+    json_t *entry;
     size_t i;
-    hc_status status = hc_manifest_read(check->directory, &manifest, error);
-    if (status != HC_OK)
-        return status;
+    hc_status status = HC_OK;
     json_array_foreach(json_object_get(manifest, "shards"), i, entry)
-        check_header(check, entry);
-    if (json_array_size(json_object_get(manifest, "shards")) < check->model->source->file_count)
-        fault(check, true, check->directory, "there are weight files that the manifest does not list", NULL);
+        HC_TRY(check_header(check, entry, error));
     json_array_foreach(json_object_get(manifest, "files"), i, entry)
         HC_TRY(check_file(check, entry, error));
 done:
-    json_decref(manifest);
     return status;
+}
+
+/* Where there is no manifest, there may be no model at all, or none of ours: then that is the failure to report. */
+static hc_status read_manifest(struct check *check, json_t **manifest, struct hc_error *error)
+{
+    struct hc_error other;
+    hc_status status = hc_manifest_read(check->directory, manifest, error);
+    if (status != HC_ERR_CORRUPT)
+        return status;
+    hc_status reason = hc_model_load(check->directory, &check->model, &other);
+    if (reason != HC_OK)
+        return hc_fail(error, reason, "%s", other.text);
+    return check->model->compressed
+               ? status
+               : hc_fail(error, HC_ERR_UNSUPPORTED, "%s: is not compressed by hyperc", check->directory);
+}
+
+/* Opens the model, whose files were checked. What is wrong with one that has faults is a fault more. */
+static hc_status open_model(struct check *check, const json_t *manifest, struct hc_error *error)
+{
+    hc_status status = hc_model_load(check->directory, &check->model, error);
+    if (status != HC_OK && status != HC_ERR_MEMORY && check->report->faults) {
+        fault(check, true, check->directory, error->text, NULL);
+        return HC_OK;
+    }
+    if (status != HC_OK)
+        return status;
+    if (!check->model->compressed)
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: is not compressed by hyperc", check->directory);
+    if (json_array_size(json_object_get(manifest, "shards")) < check->model->source->file_count)
+        fault(check, true, check->directory, "there are weight files that the manifest does not list", NULL);
+    return HC_OK;
 }
 
 static void check_tensor(struct check *check, const struct hc_model_tensor *tensor)
@@ -222,7 +265,7 @@ static void check_missing(struct check *check)
 
 static hc_status check_all(struct check *check, struct hc_error *error)
 {
-    hc_status status = check_files(check, error);
+    hc_status status = HC_OK;
     for (size_t i = 0; status == HC_OK && i < check->model->tensor_count; i++) {
         const struct hc_model_tensor *tensor = &check->model->tensors[i];
         check->meter.progress.tensor = tensor->name;
@@ -244,23 +287,25 @@ hc_status hc_verify(hc_context *context, const char *directory, const char *agai
     struct hc_error *error = &context->error;
     struct check check = {.directory = directory, .fn = fn, .user = user, .report = report};
     hc_model_totals totals;
+    json_t *manifest = NULL;
     hc_status status;
     *report = (hc_verify_report){0};
-    HC_TRY(hc_model_load(directory, &check.model, error));
-    if (!check.model->compressed) {
-        status = hc_fail(error, HC_ERR_UNSUPPORTED, "%s: is not compressed by hyperc", directory);
-        goto done;
-    }
+    HC_TRY(read_manifest(&check, &manifest, error));
+    HC_TRY(check_files(&check, manifest, error));
+    HC_TRY(open_model(&check, manifest, error));
     if (against)
         HC_TRY(hc_model_load(against, &check.original, error));
-    hc_model_totals_get(check.model, &totals);
-    hc_meter_begin(&check.meter, context, totals.tensors, totals.weights);
-    HC_TRY(check_all(&check, error));
+    if (check.model) {
+        hc_model_totals_get(check.model, &totals);
+        hc_meter_begin(&check.meter, context, totals.tensors, totals.weights);
+        HC_TRY(check_all(&check, error));
+    }
     if (report->faults)
         status = hc_fail(error, check.corrupt ? HC_ERR_CORRUPT : HC_ERR_DIFFERENT, "%s: %llu fault%s found", directory,
                          (unsigned long long)report->faults, report->faults == 1 ? "" : "s");
 done:
     hc_model_close(check.original);
     hc_model_close(check.model);
+    json_decref(manifest);
     return status;
 }

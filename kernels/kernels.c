@@ -1,12 +1,23 @@
 #include "kernels.h"
 
+#ifdef HC_X86_64
+#include <cpuid.h>
+
+/* clang's __builtin_cpu_supports does not know F16C. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 hc_tier hc_cpu_tier(void)
 {
 #ifdef HC_X86_64
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi"))
         return HC_TIER_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
         return HC_TIER_AVX2;
 #endif
     return HC_TIER_C;

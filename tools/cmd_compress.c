@@ -150,10 +150,10 @@ static void on_tensor(const hc_tensor_info *info, void *user)
         totals->coded_bytes += info->stored_bytes;
     }
     side_gain_add(&state->gain, info);
-    if (state->tensors)
-        json_array_append_new(state->tensors, tensor_json(info));
-    else if (state->table)
+    if (state->table)
         print_table_row(info, 48);
+    else if (state->options.dry_run)
+        json_append(&state->tensors, tensor_json(info));
 }
 
 static void on_notice(const char *text, void *user)
@@ -171,7 +171,8 @@ static int report_dry_run(struct compress_state *state, const struct common_opti
         json_t *json = json_pack("{s:b, s:O, s:I, s:I, s:f}", "dry_run", 1, "tensors", state->tensors, "coded_weights",
                                  (json_int_t)totals->coded_weights, "coded_bytes", (json_int_t)totals->coded_bytes,
                                  "coded_bits_per_weight", rate);
-        json_object_set_new(json, "side_auto", side_gain_json(&state->gain));
+        if (state->gain.weights > 0)
+            json_put(&json, "side_auto", side_gain_json(&state->gain));
         return print_json(json);
     }
     char bytes[32];
@@ -195,7 +196,7 @@ static int report_result(struct compress_state *state, const struct common_optio
     if (common->json) {
         json_t *json = json_pack("{s:s, s:o}", "output", state->output, "totals", totals_json(&totals));
         if (state->gain.weights > 0)
-            json_object_set_new(json, "side_auto", side_gain_json(&state->gain));
+            json_put(&json, "side_auto", side_gain_json(&state->gain));
         return print_json(json);
     }
     printf("%s\n", state->output);

@@ -39,13 +39,13 @@ static int print_model_json(const hc_model *model)
     struct side_gain gain = {0};
     json_t *tensors = json_array();
     for (uint64_t i = 0; hc_model_tensor(model, i, &info) == HC_OK; i++) {
-        json_array_append_new(tensors, tensor_json(&info));
+        json_append(&tensors, tensor_json(&info));
         side_gain_add(&gain, &info);
     }
     hc_model_totals_get(model, &totals);
     json_t *json = json_pack("{s:o, s:o}", "tensors", tensors, "totals", totals_json(&totals));
     if (gain.weights > 0)
-        json_object_set_new(json, "side_auto", side_gain_json(&gain));
+        json_put(&json, "side_auto", side_gain_json(&gain));
     return print_json(json);
 }
 

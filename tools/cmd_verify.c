@@ -30,11 +30,11 @@ static void on_finding(const char *where, const char *fault, const hc_tensor_inf
 {
     struct verify_state *state = user;
     if (fault && state->json)
-        json_array_append_new(state->faults, json_pack("{s:s, s:s}", "where", where, "fault", fault));
+        json_append(&state->faults, json_pack("{s:s, s:s}", "where", where, "fault", fault));
     else if (fault)
         printf("FAULT  %s: %s\n", where, fault);
     else if (state->json)
-        json_array_append_new(state->tensors, tensor_json(info));
+        json_append(&state->tensors, tensor_json(info));
     else if (!state->quiet)
         printf("same   %-60s mean abs error %.4e, signal to noise %.2f dB\n", where, info->mean_abs_error,
                info->signal_to_noise);
@@ -43,10 +43,12 @@ static void on_finding(const char *where, const char *fault, const hc_tensor_inf
 static int report(const struct verify_state *state, const struct common_options *common, hc_status status,
                   const hc_verify_report *counts, const char *message)
 {
+    int code = exit_code_of(status), printed = EXIT_DONE;
     if (common->json)
-        print_json(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "sound", status == HC_OK, "files",
-                             (json_int_t)counts->files, "tensors", (json_int_t)counts->tensors, "compared",
-                             (json_int_t)counts->compared, "faults", state->faults, "errors", state->tensors));
+        printed = print_json(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "sound", status == HC_OK, "files",
+                                       (json_int_t)counts->files, "tensors", (json_int_t)counts->tensors, "compared",
+                                       (json_int_t)counts->compared, "faults", state->faults, "errors",
+                                       state->tensors));
     else
         printf("%s: %llu files and %llu tensors against their checksums, %llu coded tensors against the original: %llu "
                "fault%s\n",
@@ -55,7 +57,9 @@ static int report(const struct verify_state *state, const struct common_options 
                (unsigned long long)counts->faults, counts->faults == 1 ? "" : "s");
     if (status != HC_OK)
         fprintf(stderr, "hyperc: %s\n", message);
-    return finish_output(exit_code_of(status));
+    if (printed != EXIT_DONE)
+        return code == EXIT_DONE ? printed : code;
+    return finish_output(code);
 }
 
 static int run(const struct common_options *common, int count, char **operands, void *handle)

@@ -202,15 +202,32 @@ json_t *json_figure(double value)
 
 int print_json(json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    bool whole = json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0;
     json_decref(json);
-    if (!text) {
+    if (!whole && !ferror(stdout)) {
         fputs("hyperc: out of memory\n", stderr);
         return EXIT_FAILED;
     }
-    puts(text);
-    free(text);
+    putchar('\n');
     return finish_output(EXIT_DONE);
+}
+
+static void keep_unless(json_t **json, bool failed)
+{
+    if (failed) {
+        json_decref(*json);
+        *json = NULL;
+    }
+}
+
+void json_put(json_t **json, const char *key, json_t *value)
+{
+    keep_unless(json, json_object_set_new(*json, key, value) != 0);
+}
+
+void json_append(json_t **list, json_t *value)
+{
+    keep_unless(list, json_array_append_new(*list, value) != 0);
 }
 
 const char *human_bytes(double bytes, char buffer[32])

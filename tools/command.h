@@ -53,8 +53,11 @@ void end_progress(void);
 bool parse_real(const char *text, double least, double *value);
 bool parse_count(const char *text, uint64_t most, uint64_t *value);
 
-/* Prints JSON and frees it; EXIT_FAILED if stdout cannot be written. */
+/* Prints JSON and frees it; EXIT_FAILED if it is NULL (no memory), or stdout cannot be written. */
 int print_json(json_t *json);
+/* Add a value (stolen) to an object, to a list. Where memory is out, *json becomes NULL and stays so. */
+void json_put(json_t **json, const char *key, json_t *value);
+void json_append(json_t **list, json_t *value);
 /* JSON null where a figure is infinite. */
 json_t *json_figure(double value);
 

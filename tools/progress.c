@@ -72,6 +72,7 @@ hc_status open_context(const struct common_options *common, hc_context **context
     /* The first signal ends the run in good order, a second one at once. */
     struct sigaction action = {.sa_handler = ask_stop, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
     sigemptyset(&action.sa_mask);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, with a message */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return hc_context_create(context, &options);

@@ -13,20 +13,20 @@ json_t *tensor_json(const hc_tensor_info *info)
 {
     json_t *shape = json_array();
     for (int i = 0; i < info->rank; i++)
-        json_array_append_new(shape, json_integer((json_int_t)info->shape[i]));
-    json_t *json = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o, s:s*}", "name", info->name, "type",
-                             hc_type_name(info->type), "shape", shape, "weights", (json_int_t)info->weights, "bytes",
-                             (json_int_t)info->stored_bytes, "bits_per_weight", json_figure(bits_per_weight(info)),
-                             "method", info->method);
+        json_append(&shape, json_integer((json_int_t)info->shape[i]));
+    json_t *json = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", info->name, "type", hc_type_name(info->type),
+                             "shape", shape, "weights", (json_int_t)info->weights, "bytes",
+                             (json_int_t)info->stored_bytes, "bits_per_weight", json_figure(bits_per_weight(info)));
     if (info->method) {
-        json_object_set_new(json, "parameters", json_string(info->parameters));
-        json_object_set_new(json, "mean_abs_error", json_figure(info->mean_abs_error));
-        json_object_set_new(json, "max_abs_error", json_figure(info->max_abs_error));
-        json_object_set_new(json, "signal_to_noise", json_figure(info->signal_to_noise));
+        json_put(&json, "method", json_string(info->method));
+        json_put(&json, "parameters", json_string(info->parameters));
+        json_put(&json, "mean_abs_error", json_figure(info->mean_abs_error));
+        json_put(&json, "max_abs_error", json_figure(info->max_abs_error));
+        json_put(&json, "signal_to_noise", json_figure(info->signal_to_noise));
         if (info->published_mean_abs_error >= 0)
-            json_object_set_new(json, "published_mean_abs_error", json_figure(info->published_mean_abs_error));
+            json_put(&json, "published_mean_abs_error", json_figure(info->published_mean_abs_error));
     } else if (info->kept_because && info->kept_because[0]) {
-        json_object_set_new(json, "kept_because", json_string(info->kept_because));
+        json_put(&json, "kept_because", json_string(info->kept_because));
     }
     return json;
 }
@@ -40,9 +40,9 @@ json_t *totals_json(const hc_model_totals *totals)
                              (json_int_t)totals->coded_bytes, "file_bytes", (json_int_t)totals->file_bytes,
                              "bits_per_weight", json_figure(totals->bits_per_weight));
     if (totals->coded_weights) {
-        json_object_set_new(json, "coded_bits_per_weight", json_figure(totals->coded_bits_per_weight));
-        json_object_set_new(json, "mean_abs_error", json_figure(totals->mean_abs_error));
-        json_object_set_new(json, "signal_to_noise", json_figure(totals->signal_to_noise));
+        json_put(&json, "coded_bits_per_weight", json_figure(totals->coded_bits_per_weight));
+        json_put(&json, "mean_abs_error", json_figure(totals->mean_abs_error));
+        json_put(&json, "signal_to_noise", json_figure(totals->signal_to_noise));
     }
     return json;
 }

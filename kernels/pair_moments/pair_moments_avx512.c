@@ -8,8 +8,7 @@
  * leaves a sum that began at +0 as it is. */
 static void block(const float *weights, size_t n, struct hc_pair_moments *out)
 {
-    enum { VECTORS = 2 * HC_LANES / 8 };
-    const int nan_or_infinity = 0x99;
+    enum { VECTORS = 2 * HC_LANES / 8, NAN_OR_INFINITY = 0x99 };
     __m512d sum[VECTORS];
     for (int j = 0; j < VECTORS; j++)
         sum[j] = _mm512_setzero_pd();
@@ -18,7 +17,7 @@ static void block(const float *weights, size_t n, struct hc_pair_moments *out)
     for (; i + 64 <= n; i += 64) {
         for (int j = 0; j < VECTORS; j += 2) {
             __m512 w = _mm512_loadu_ps(weights + i + 8 * j);
-            non_finite += (unsigned)__builtin_popcount(_mm512_fpclass_ps_mask(w, nan_or_infinity));
+            non_finite += (unsigned)__builtin_popcount(_mm512_fpclass_ps_mask(w, NAN_OR_INFINITY));
             sum[j] = _mm512_add_pd(sum[j], _mm512_cvtps_pd(_mm512_castps512_ps256(w)));
             sum[j + 1] = _mm512_add_pd(sum[j + 1], _mm512_cvtps_pd(_mm512_extractf32x8_ps(w, 1)));
         }
@@ -26,7 +25,7 @@ static void block(const float *weights, size_t n, struct hc_pair_moments *out)
     for (int j = 0; i < n; j++, i += 8) {
         __mmask8 here = n - i >= 8 ? 0xff : (__mmask8)((1U << (n - i)) - 1);
         __m256 w = _mm256_maskz_loadu_ps(here, weights + i);
-        non_finite += (unsigned)__builtin_popcount(_mm256_fpclass_ps_mask(w, nan_or_infinity));
+        non_finite += (unsigned)__builtin_popcount(_mm256_fpclass_ps_mask(w, NAN_OR_INFINITY));
         sum[j] = _mm512_add_pd(sum[j], _mm512_cvtps_pd(w));
     }
 

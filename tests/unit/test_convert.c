@@ -105,7 +105,7 @@ static void check_f64(const struct hc_convert_ops *ops)
 
 static void check_all(hc_tier tier)
 {
-    struct hc_convert_ops ops;
+    struct hc_convert_ops ops = {0};
     if (!take_tier(tier, &ops))
         return;
     check_to_f32(&ops);
@@ -133,7 +133,7 @@ Test(convert, avx512)
 static void check_lengths(hc_tier tier)
 {
     enum { LONGEST = 70 };
-    struct hc_convert_ops plain, ops;
+    struct hc_convert_ops plain = {0}, ops = {0};
     static uint8_t in[LONGEST * 8 + 1], expected[LONGEST * 4 + 8], out[LONGEST * 4 + 8];
     hc_convert_c(&plain);
     if (!take_tier(tier, &ops))

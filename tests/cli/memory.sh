@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# No memory, at each allocation of a run: the program ends with 1 and a message or does as it should, never anything else.
+# It never crashes, never says it is done when it is not, and leaves nothing that --resume could not finish.
+#
+# OpenMP's runtime ends the process by itself, with 1 and a message of its own.
+#
+# usage: memory.sh [--full]      --full: really each of them, where otherwise some are passed over
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+if [ -n "$sanitizer" ]; then
+    echo "not run: the sanitizer has its own allocator"
+    exit 77
+fi
+
+full=${1:-}
+"$MAKE_CASE" small in.safetensors
+"$HYPERC" compress in.safetensors -o whole --quiet >/dev/null
+"$HYPERC" decompress whole -o restored >/dev/null
+
+# sweep WHAT COMMAND...: each allocation fails once; then, for every seventh, all from there on.
+sweep()
+{
+    local what=$1 most n code calls step
+    shift
+    prepare
+    HC_FAIL_COUNT=$scratch/count with_faults "$HYPERC" "$@" >reference 2>/dev/null || fail "$what fails by itself"
+    read -r _ most <count
+    calls=0
+    step=$((most / 150 + 1))
+    [ -z "$full" ] || step=1
+    for forever in '' 1; do
+        for ((n = 1; n <= most; n += step * (${forever:-0} * 6 + 1))); do
+            prepare
+            code=0
+            env ${forever:+HC_FAIL_MALLOC_FOREVER=1} HC_FAIL_MALLOC=$n LD_PRELOAD="$SHIM" "$HYPERC" "$@" >"$stdout" \
+                2>"$stderr" </dev/null || code=$?
+            calls=$((calls + 1))
+            if [ $code -eq 0 ]; then
+                cmp -s reference "$stdout" || fail "$what, allocation $n: done, but says something else"
+            else
+                [ $code -eq 1 ] || fail "$what, allocation $n of $most: exit code $code"
+                grep -q 'memory\|libgomp' "$stderr" || fail "$what, allocation $n: no word of memory"
+            fi
+            afterwards
+        done
+    done
+    ok "$what: $calls times without memory"
+}
+
+prepare() { :; }
+afterwards() { :; }
+sweep "inspect" inspect whole --threads 1
+sweep "inspect --json" inspect whole --threads 1 --json
+sweep "verify" verify whole --against in.safetensors --threads 1
+sweep "verify --json" verify whole --against in.safetensors --threads 1 --json
+sweep "compress --dry-run --json" compress in.safetensors --dry-run --threads 1 --json
+
+prepare() { rm -rf out out.partial; }
+afterwards()
+{
+    if [ "$code" -eq 0 ] || [ -e out ]; then
+        same whole out
+    elif [ $((calls % 5)) -eq 0 ]; then
+        hyperc 0 compress in.safetensors -o out --threads 1 --resume --quiet
+        same whole out
+    fi
+}
+sweep "compress" compress in.safetensors -o out --threads 1 --quiet
+
+prepare() { rm -rf back back.partial; }
+afterwards()
+{
+    [ ! -e back ] || same restored back
+    [ "$code" -ne 0 ] || same restored back
+    # To remove what was begun takes some memory, too.
+    [ -n "$forever" ] || grep -q libgomp "$stderr" || absent back.partial
+}
+sweep "decompress" decompress whole -o back --threads 1
+
+# Really little memory.
+for kilobytes in 4000 8000 20000 40000; do
+    for command in "inspect whole" "compress in.safetensors --dry-run"; do
+        code=0
+        # shellcheck disable=SC2086 # words
+        (ulimit -v $kilobytes && exec "$HYPERC" $command --threads 1) >"$stdout" 2>"$stderr" || code=$?
+        [ $code -le 1 ] || [ $code -eq 126 ] || [ $code -eq 127 ] || fail "$kilobytes kB: exit code $code"
+    done
+done
+ok "little address space"
+finish

@@ -1,0 +1,365 @@
+/* Compressed models as a library's user reads them: windows at odd places, experts in pieces, and containers that lie.
+ */
+#include "scratch.h"
+
+#include <fcntl.h>
+#include <math.h>
+
+#include "model.h"
+
+/* ---- A small model -------------------------------------------------------------------------- */
+
+struct weights {
+    const char *name, *shape;
+    uint64_t count;
+};
+
+static const struct weights shards[2][3] = {
+    {{"layers.0.experts.weight", "[3,5,3001]", 45015}, {"norm.weight", "[7]", 7}, {"odd.weight", "[3,7]", 21}},
+    {{"large.weight", "[257,4099]", 1053443}, {"tail.weight", "[2,8193]", 16386}, {"conv.weight", "[2,3,5]", 30}},
+};
+
+static float next_weight(uint64_t *state)
+{
+    float sum = 0;
+    for (int i = 0; i < 4; i++) {
+        *state = *state * 6364136223846793005u + 1442695040888963407u;
+        sum += (float)(*state >> 40) * 0x1p-24f - 0.5f;
+    }
+    return sum * (*state >> 33 & 127 ? 0.04f : 0.4f); /* one in 128 stands out */
+}
+
+/* Writes shard number `shard`; with `small`, the large tensors have 30 weights only. */
+static void write_shard(const char *path, int shard, bool small)
+{
+    char header[1024] = "{";
+    uint64_t offset = 0, state = 7 + (uint64_t)shard;
+    FILE *file = fopen(path, "wb");
+    cr_assert_not_null(file);
+    for (int i = 0; i < 3; i++) {
+        const struct weights *tensor = &shards[shard][i];
+        uint64_t count = small && tensor->count > 30 ? 30 : tensor->count;
+        snprintf(header + strlen(header), sizeof header - strlen(header),
+                 "%s\"%s\":{\"dtype\":\"F32\",\"shape\":%s,\"data_offsets\":[%llu,%llu]}", i ? "," : "", tensor->name,
+                 count == tensor->count ? tensor->shape : "[3,2,5]", (unsigned long long)offset,
+                 (unsigned long long)(offset + 4 * count));
+        offset += 4 * count;
+    }
+    strcat(header, "}");
+    uint64_t length = strlen(header);
+    cr_assert_eq(fwrite(&length, 1, 8, file), 8);
+    cr_assert_eq(fwrite(header, 1, length, file), length);
+    for (uint64_t i = 0; i < offset / 4; i++) {
+        float weight = next_weight(&state);
+        cr_assert_eq(fwrite(&weight, 4, 1, file), 1);
+    }
+    cr_assert_eq(fclose(file), 0);
+}
+
+static hc_context *make_context(void)
+{
+    hc_context *context;
+    hc_context_options options = {.threads = 1, .tier = HC_TIER_BEST};
+    cr_assert_eq(hc_context_create(&context, &options), HC_OK);
+    return context;
+}
+
+static void compress_sound(hc_context *context, const char *from, const char *to, double side)
+{
+    hc_compress_options options;
+    hc_compress_options_init(&options);
+    options.pair.side = side;
+    options.pair.loss_threshold = 0;
+    hc_status status = hc_compress(context, from, to, &options);
+    cr_assert_eq(status, HC_OK, "%s", hc_message(context));
+}
+
+/* root/model and root/compressed */
+static void make_models(struct scratch *scratch, hc_context *context, bool small)
+{
+    char model[600], compressed[600];
+    scratch_make(scratch);
+    scratch_folder(scratch, "model");
+    for (int shard = 0; shard < 2; shard++)
+        write_shard(scratch_at(scratch, shard ? "model/b.safetensors" : "model/a.safetensors"), shard, small);
+    scratch_text(scratch, "model/config.json", "{\"model_type\": \"llama\"}\n");
+    snprintf(model, sizeof model, "%s/model", scratch->root);
+    snprintf(compressed, sizeof compressed, "%s/compressed", scratch->root);
+    compress_sound(context, model, compressed, 0.05);
+}
+
+static hc_model *open_sound(hc_context *context, const char *path)
+{
+    hc_model *model;
+    cr_assert_eq(hc_model_open(context, path, &model), HC_OK, "%s", hc_message(context));
+    return model;
+}
+
+/* ---- Windows -------------------------------------------------------------------------------- */
+
+/* Where things change: pieces, blocks, stretches of decoding; and the ends. */
+static size_t edges_of(const hc_tensor_info *info, uint64_t *edges)
+{
+    const uint64_t steps[] = {info->weights / 3, HC_PAIR_BLOCK, HC_MODEL_STRETCH, info->weights};
+    size_t count = 0;
+    edges[count++] = 0;
+    for (size_t s = 0; s < sizeof steps / sizeof *steps; s++)
+        for (uint64_t k = 1; k <= 2; k++)
+            for (int d = -2; d <= 2; d++)
+                if (k * steps[s] + (uint64_t)d <= info->weights)
+                    edges[count++] = k * steps[s] + (uint64_t)d;
+    return count;
+}
+
+static void check_window(hc_context *context, const hc_model *model, uint64_t index, const float *whole, uint64_t first,
+                         uint64_t count, float *out)
+{
+    const float guard = 12345;
+    out[0] = out[count + 1] = guard;
+    cr_assert_eq(hc_model_read(context, model, index, first, count, out + 1), HC_OK, "%s", hc_message(context));
+    cr_assert_eq(memcmp(out + 1, whole + first, count * sizeof *out), 0, "tensor %d, %llu + %llu", (int)index,
+                 (unsigned long long)first, (unsigned long long)count);
+    cr_assert(out[0] == guard && out[count + 1] == guard);
+}
+
+static void check_windows(hc_context *context, const hc_model *model, uint64_t index, const hc_tensor_info *info)
+{
+    float *whole = malloc(info->weights * sizeof *whole), *out = malloc((info->weights + 2) * sizeof *out);
+    uint64_t edges[64];
+    size_t count = edges_of(info, edges);
+    cr_assert(whole && out);
+    cr_assert_eq(hc_model_read(context, model, index, 0, info->weights, whole), HC_OK);
+    for (size_t a = 0; a < count; a++)
+        for (size_t b = 0; b < count; b++)
+            if (edges[b] >= edges[a] && (edges[b] - edges[a] < 3 * HC_PAIR_BLOCK || (a * count + b) % 16 == 0))
+                check_window(context, model, index, whole, edges[a], edges[b] - edges[a], out);
+    free(whole);
+    free(out);
+}
+
+static void check_outside(hc_context *context, const hc_model *model, uint64_t index, uint64_t weights)
+{
+    float out[4];
+    cr_assert_eq(hc_model_read(context, model, index, weights, 0, out), HC_OK);
+    cr_assert_eq(hc_model_read(context, model, index, weights, 1, out), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_model_read(context, model, index, weights - 1, 2, out), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_model_read(context, model, index, weights + 1, 0, out), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_model_read(context, model, index, 1, UINT64_MAX, out), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_model_read(context, model, index, UINT64_MAX, 2, out), HC_ERR_ARGUMENT);
+}
+
+/* ---- Values --------------------------------------------------------------------------------- */
+
+/* Mean and largest absolute difference of a tensor in two models. */
+static void differences(hc_context *context, const hc_model *model, const hc_model *original, const char *name,
+                        double *mean, double *largest)
+{
+    const struct hc_model_tensor *a = hc_model_find(model, name), *b = hc_model_find(original, name);
+    cr_assert(a && b);
+    uint64_t weights = a->info.weights;
+    float *x = malloc(weights * sizeof *x), *y = malloc(weights * sizeof *y);
+    cr_assert(x && y);
+    cr_assert_eq(hc_model_read(context, model, (uint64_t)(a - model->tensors), 0, weights, x), HC_OK);
+    cr_assert_eq(hc_model_read(context, original, (uint64_t)(b - original->tensors), 0, weights, y), HC_OK);
+    *mean = *largest = 0;
+    for (uint64_t i = 0; i < weights; i++) {
+        double e = fabs((double)x[i] - (double)y[i]);
+        *mean += e / (double)weights;
+        *largest = fmax(*largest, e);
+    }
+    free(x);
+    free(y);
+}
+
+/* The recorded errors are those of the values that are read. */
+static void check_errors(hc_context *context, const hc_model *model, const hc_model *original,
+                         const struct hc_model_tensor *tensor)
+{
+    double mean, largest;
+    differences(context, model, original, tensor->name, &mean, &largest);
+    cr_assert(fabs(mean - tensor->info.mean_abs_error) <= 1e-9 * mean, "%s: mean %g, recorded %g", tensor->name, mean,
+              tensor->info.mean_abs_error);
+    cr_assert(largest == tensor->info.max_abs_error, "%s: %g, recorded %g", tensor->name, largest,
+              tensor->info.max_abs_error);
+    size_t pieces = json_array_size(tensor->description.pieces);
+    cr_assert_eq(pieces, !tensor->description.method ? 0 : strstr(tensor->name, "experts") ? 3 : 1);
+}
+
+Test(model, values_and_windows, .timeout = 120)
+{
+    struct scratch scratch;
+    hc_context *context = make_context();
+    make_models(&scratch, context, false);
+    hc_model *model = open_sound(context, scratch_at(&scratch, "compressed"));
+    hc_model *original = open_sound(context, scratch_at(&scratch, "model"));
+    cr_assert_eq(hc_model_tensor_count(model), 6);
+    for (uint64_t i = 0; i < 6; i++) {
+        hc_tensor_info info;
+        cr_assert_eq(hc_model_tensor(model, i, &info), HC_OK);
+        cr_assert_eq(info.method == NULL, strcmp(info.name, "norm.weight") == 0);
+        check_errors(context, model, original, &model->tensors[i]);
+        check_windows(context, model, i, &info);
+        check_outside(context, model, i, info.weights);
+    }
+    hc_tensor_info info;
+    float out[1];
+    cr_assert_eq(hc_model_tensor(model, 6, &info), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_model_read(context, model, 6, 0, 0, out), HC_ERR_ARGUMENT);
+    hc_model_close(model);
+    hc_model_close(original);
+    hc_context_destroy(context);
+    scratch_remove(&scratch);
+}
+
+/* ---- Names that the format needs ------------------------------------------------------------ */
+
+Test(model, reserved_names)
+{
+    static const char *const names[] = {"x.hc_codes", "x.weight.hc_scales", ".hc_"};
+    hc_context *context = make_context();
+    hc_compress_options options;
+    hc_compress_options_init(&options);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct scratch scratch;
+        char header[200], out[600];
+        scratch_make(&scratch);
+        snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", names[i]);
+        scratch_safetensors(&scratch, "x.safetensors", header, 2);
+        snprintf(out, sizeof out, "%s/out", scratch.root);
+        hc_status status = hc_compress(context, scratch_at(&scratch, "x.safetensors"), out, &options);
+        cr_assert_eq(status, HC_ERR_UNSUPPORTED, "%s: %s", names[i], hc_message(context));
+        cr_assert(strstr(hc_message(context), names[i]), "%s", hc_message(context));
+        cr_assert(!hc_path_exists(out));
+        scratch_remove(&scratch);
+    }
+    hc_context_destroy(context);
+}
+
+/* ---- Containers that lie -------------------------------------------------------------------- */
+
+/* Uses everything that was opened. Whatever a container says, the outcome is a value or an error. */
+static void use(hc_context *context, const struct scratch *scratch, int round, unsigned *accepted)
+{
+    char path[600], out[600];
+    hc_model *model = NULL;
+    hc_verify_report report;
+    hc_decompress_options options;
+    hc_decompress_options_init(&options);
+    options.force = true;
+    snprintf(path, sizeof path, "%s/compressed", scratch->root);
+    snprintf(out, sizeof out, "%s/out.safetensors", scratch->root);
+    if (hc_model_open(context, path, &model) == HC_OK) {
+        hc_model_totals totals;
+        hc_model_totals_get(model, &totals);
+        for (uint64_t i = 0; i < hc_model_tensor_count(model); i++) {
+            hc_tensor_info info;
+            float weights[64];
+            cr_assert_eq(hc_model_tensor(model, i, &info), HC_OK);
+            uint64_t count = info.weights < 64 ? info.weights : 64;
+            hc_model_read(context, model, i, info.weights - count, count, weights);
+        }
+        hc_model_close(model);
+        ++*accepted;
+    } else {
+        cr_assert_neq(hc_message(context)[0], 0);
+    }
+    hc_verify(context, path, NULL, NULL, NULL, &report);
+    if (round % 8 == 0) /* slow: it syncs what it writes */
+        hc_decompress(context, path, out, &options);
+}
+
+static uint64_t draw(uint64_t *state, uint64_t below)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (*state >> 33) % below;
+}
+
+/* Words of the format, to put in the place of others. */
+static const char *const words[] = {"0",        "-1",   "1e999",        "99999999999", "3.5",  "null",      "[]",
+                                    "{}",       "\"\"", "pair",         "U8",          "F32",  "bits\\\":", "hc_codes",
+                                    "16777216", "0.0",  "__metadata__", "hyperc.",     "\\\"", "pieces"};
+
+/* One change: a bit, a byte, a number inside the text, a stretch cut out or doubled, the file cut off. */
+static size_t mutate(uint8_t *data, size_t size, size_t header, uint64_t *state)
+{
+    size_t at = (size_t)draw(state, draw(state, 4) ? header : size);
+    size_t length = 1 + (size_t)draw(state, 12), rest = size - at;
+    const char *word = words[draw(state, sizeof words / sizeof *words)];
+    switch (draw(state, 7)) {
+    case 0:
+        data[at] ^= (uint8_t)(1 << draw(state, 8));
+        return size;
+    case 1:
+        data[at] = (uint8_t)draw(state, 256);
+        return size;
+    case 2: /* another digit, so that the text stays sound */
+        while (at < size && (data[at] < '0' || data[at] > '9'))
+            at++;
+        if (at < size)
+            data[at] = (uint8_t)('0' + draw(state, 10));
+        return size;
+    case 3: /* a word over what is there */
+        memcpy(data + at, word, strlen(word) < rest ? strlen(word) : rest);
+        return size;
+    case 4:
+        length = length < rest ? length : rest;
+        memmove(data + at, data + at + length, rest - length);
+        return size - length;
+    case 5: /* room for it was left */
+        memmove(data + at + length, data + at, rest);
+        return size + length;
+    default:
+        return draw(state, 8) ? size : at;
+    }
+}
+
+/* Changes 1 to 4 things in one of the files. Mostly the length in front of a header is made right again. */
+static void damage(struct scratch *scratch, const char *name, const char *sound, size_t size, uint64_t *state)
+{
+    uint8_t *data = malloc(size + 64);
+    uint64_t length;
+    memcpy(&length, sound, sizeof length);
+    bool safetensors = strstr(name, ".safetensors") != NULL && !strstr(name, "index");
+    size_t header = safetensors ? 8 + (size_t)length : size, changed = size;
+    cr_assert_not_null(data);
+    memcpy(data, sound, size);
+    for (uint64_t n = 1 + draw(state, 4); n > 0 && changed > 8; n--)
+        changed = mutate(data, changed < size + 16 ? changed : size + 16, header < changed ? header : changed, state);
+    if (safetensors && changed > 8 && draw(state, 4)) {
+        length += changed - size;
+        memcpy(data, &length, sizeof length);
+    }
+    scratch_write(scratch, name, data, changed);
+    free(data);
+}
+
+/* The longest test, by its name the last one: else Criterion 2.4 leaks a worker, which the leak sanitizer reports. */
+Test(model, wrong_containers, .timeout = 300)
+{
+    static const char *const names[] = {"compressed/a.safetensors", "compressed/b.safetensors",
+                                        "compressed/hyperc.json", "compressed/config.json",
+                                        "compressed/model.safetensors.index.json"};
+    enum { ROUNDS = 1000 };
+    struct scratch scratch;
+    struct hc_error error = {""};
+    hc_context *context = make_context();
+    unsigned accepted = 0;
+    uint64_t state = 20240902;
+    make_models(&scratch, context, true);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t pick = draw(&state, 10);
+        const char *name = names[pick < 5 ? pick : pick % 2];
+        char *sound;
+        size_t size;
+        cr_assert_eq(hc_read_file(scratch_at(&scratch, name), 1 << 20, &sound, &size, &error), HC_OK);
+        damage(&scratch, name, sound, size, &state);
+        use(context, &scratch, round, &accepted);
+        scratch_write(&scratch, name, sound, size);
+        free(sound);
+    }
+    /* Both outcomes must be frequent, or this tests little. */
+    cr_assert(accepted > ROUNDS / 20 && accepted < ROUNDS - ROUNDS / 20, "%u of %d accepted", accepted, (int)ROUNDS);
+    fprintf(stderr, "wrong containers: %u of %d were opened all the same\n", accepted, (int)ROUNDS);
+    hc_context_destroy(context);
+    scratch_remove(&scratch);
+}
