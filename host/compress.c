@@ -76,7 +76,8 @@ static hc_status check_present(const struct paths *paths, const hc_compress_opti
         return hc_fail(error, HC_ERR_EXISTS,
                        "%s: an interrupted run lies there; --resume finishes it, --force starts over", paths->work);
     if (begun && !options->force && !hc_path_exists(paths->journal))
-        return hc_fail(error, HC_ERR_EXISTS, "%s: is there, but is no interrupted run; --force replaces it", paths->work);
+        return hc_fail(error, HC_ERR_EXISTS, "%s: is there, but is no interrupted run; --force replaces it",
+                       paths->work);
     return HC_OK;
 }
 
@@ -141,9 +142,9 @@ static json_t *each_file(const struct hc_source *source, json_t *(*make)(const s
 static json_t *identity_json(const struct hc_run *run, json_t *method_options)
 {
     return json_pack("{s:i, s:s, s:s, s:O, s:o, s:o, s:o, s:o}", "format", HC_FORMAT_VERSION, "version", hc_version(),
-                     "method", run->method->name, "options", method_options, "only",
-                     patterns_json(&run->options->only), "keep", patterns_json(&run->options->keep), "input",
-                     each_file(run->source, input_json), INPUT_TIMES, each_file(run->source, time_json));
+                     "method", run->method->name, "options", method_options, "only", patterns_json(&run->options->only),
+                     "keep", patterns_json(&run->options->keep), "input", each_file(run->source, input_json),
+                     INPUT_TIMES, each_file(run->source, time_json));
 }
 
 /* ---- The files beside the shards ------------------------------------------------------------ */
@@ -262,9 +263,9 @@ static hc_status note_shard(const char *name, const struct hc_shard_summary *sum
 {
     size_t i;
     json_t *tensor;
-    json_array_foreach(summary->tensors, i, tensor)
-        if (json_object_set_new(weight_map, json_string_value(tensor), json_string(name)) != 0)
-            return out_of_memory(error);
+    json_array_foreach(summary->tensors, i,
+                       tensor) if (json_object_set_new(weight_map, json_string_value(tensor), json_string(name)) !=
+                                   0) return out_of_memory(error);
     *tensor_bytes += summary->file_bytes - summary->header_bytes;
     return hc_manifest_add_shard(manifest, name, summary->file_bytes, summary->header_bytes, summary->header_checksum,
                                  error);
@@ -287,10 +288,10 @@ static hc_status write_shards(struct hc_run *run, const struct paths *paths, jso
         free(path);
     }
     if (status == HC_OK && paths && run->source->file_count > 1)
-        status = write_json(paths, INDEX_NAME,
-                            json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)tensor_bytes,
-                                      "weight_map", weight_map),
-                            manifest, error);
+        status = write_json(
+            paths, INDEX_NAME,
+            json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)tensor_bytes, "weight_map", weight_map),
+            manifest, error);
     json_decref(weight_map);
     return status;
 }
@@ -405,8 +406,8 @@ static bool is_complete(const struct hc_run *run, const struct paths *paths, con
         hc_manifest_read(paths->output, &manifest, NULL) != HC_OK)
         return false;
     bool same = true;
-    json_object_foreach((json_t *)identity, key, value)
-        same = same && (strcmp(key, INPUT_TIMES) == 0 || json_equal(json_object_get(manifest, key), value));
+    json_object_foreach((json_t *)identity, key, value) same =
+        same && (strcmp(key, INPUT_TIMES) == 0 || json_equal(json_object_get(manifest, key), value));
     json_decref(manifest);
     return same;
 }
@@ -459,7 +460,8 @@ static hc_status check_source(const struct hc_source *source, struct hc_error *e
                 return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: is compressed already", source->files[f].path);
     for (size_t i = 0; i < source->tensor_count; i++)
         if (is_reserved(source->tensors[i].name))
-            return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: tensor %s: a name that compressed models need for themselves",
+            return hc_fail(error, HC_ERR_UNSUPPORTED,
+                           "%s: tensor %s: a name that compressed models need for themselves",
                            source->files[source->tensors[i].file].path, source->tensors[i].name);
     return HC_OK;
 }

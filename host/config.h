@@ -7,8 +7,8 @@
 
 #include "error.h"
 
-/* `text`: a whole config.json, or NULL if the model has none. `path` is for messages. HC_ERR_UNSUPPORTED if the model is
- * quantized already. The caller frees *out. */
+/* `text`: a whole config.json, or NULL if the model has none. `path` is for messages. HC_ERR_UNSUPPORTED if the model
+ * is quantized already. The caller frees *out. */
 hc_status hc_config_add(const char *text, const json_t *quantization, const char *path, char **out,
                         struct hc_error *error);
 

@@ -6,8 +6,8 @@
 
 struct hc_context {
     struct hc_kernels kernels;
-    hc_tier tier;      /* in force */
-    int threads;       /* in force */
+    hc_tier tier; /* in force */
+    int threads;  /* in force */
     struct hc_engine engine;
     hc_progress_fn progress;
     void *user;

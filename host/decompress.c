@@ -20,8 +20,8 @@ struct restore {
     struct hc_meter meter;
     struct hc_model *model;
     const hc_decompress_options *options;
-    float *weights;   /* a stretch, decoded */
-    void *converted;  /* and in its own type */
+    float *weights;  /* a stretch, decoded */
+    void *converted; /* and in its own type */
 };
 
 /* One file that is being written. */
@@ -233,11 +233,10 @@ static hc_status write_index(const struct restore *restore, const char *stage, c
     uint64_t total = 0;
     for (size_t i = 0; i < restore->model->tensor_count; i++)
         total += bytes_of(restore, &restore->model->tensors[i]);
-    json_t *index =
-        json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", weight_map);
+    json_t *index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", weight_map);
     char *text = hc_json_text(index, JSON_INDENT(2)), *path = hc_path_join(stage, INDEX_NAME);
-    hc_status status = text && path ? hc_write_file(path, text, strlen(text), error)
-                                    : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_status status =
+        text && path ? hc_write_file(path, text, strlen(text), error) : hc_fail(error, HC_ERR_MEMORY, "out of memory");
     json_decref(index);
     free(text);
     free(path);

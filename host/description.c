@@ -25,10 +25,10 @@ char *hc_description_text(const struct hc_description *description)
         json = json_pack("{s:s}", "xxh3", description->checksum);
     } else {
         json = json_pack("{s:s, s:s, s:o, s:O, s:f, s:f, s:f, s:f, s:s}", "method", description->method->name, "type",
-                         hc_type_name(description->type), "shape", hc_json_shape(description->rank, description->shape), "pieces", description->pieces,
-                         "mean_abs_error", description->mean_abs_error, "max_abs_error", description->max_abs_error,
-                         "squared_error", description->squared_error, "squared_weights", description->squared_weights,
-                         "xxh3", description->checksum);
+                         hc_type_name(description->type), "shape", hc_json_shape(description->rank, description->shape),
+                         "pieces", description->pieces, "mean_abs_error", description->mean_abs_error, "max_abs_error",
+                         description->max_abs_error, "squared_error", description->squared_error, "squared_weights",
+                         description->squared_weights, "xxh3", description->checksum);
         if (json && description->published_mean_abs_error >= 0 &&
             json_object_set_new(json, "published_mean_abs_error", json_real(description->published_mean_abs_error))) {
             json_decref(json);
@@ -116,8 +116,8 @@ static hc_status parse_object(const json_t *json, struct hc_description *descrip
     if (method) {
         description->method = hc_method_find(method);
         if (!description->method)
-            return hc_fail(error, HC_ERR_UNSUPPORTED, "it is coded by the method '%.40s', which this version does not know",
-                           method);
+            return hc_fail(error, HC_ERR_UNSUPPORTED,
+                           "it is coded by the method '%.40s', which this version does not know", method);
         return parse_coded(json, description, error);
     }
     const char *because = json_string_value(json_object_get(json, "kept"));

@@ -13,16 +13,16 @@
 enum { HC_FORMAT_VERSION = 1 };
 
 struct hc_description {
-    const struct hc_method *method; /* NULL: the tensor is stored as it is */
+    const struct hc_method *method;        /* NULL: the tensor is stored as it is */
     char checksum[HC_CHECKSUM_DIGITS + 1]; /* of its codes, or of its bytes */
     /* stored as it is: */
-    char *kept_because;             /* owned; may be NULL */
+    char *kept_because; /* owned; may be NULL */
     /* coded: */
     hc_type type;
     int rank;
     uint64_t shape[HC_MAX_RANK];
     uint64_t weights;
-    json_t *pieces;                 /* owned: the parameters of every piece */
+    json_t *pieces; /* owned: the parameters of every piece */
     double mean_abs_error, max_abs_error, squared_error, squared_weights;
     double published_mean_abs_error; /* < 0: none */
 };

@@ -16,7 +16,7 @@
 
 struct hc_piece {
     const struct hc_tensor *tensor;
-    uint64_t first;   /* of the tensor's weights */
+    uint64_t first; /* of the tensor's weights */
     uint64_t weights;
 };
 
@@ -68,7 +68,8 @@ struct hc_engine_table {
     /* Codes of `bits` bits, packed, to out: (pairs * bits + 7) / 8 bytes. */
     hc_status (*pair_encode)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                              const struct hc_pair_grid *grid, unsigned bits, uint8_t *out, struct hc_error *error);
-    /* in: packed codes of the stretch, all their (pairs * bits + 7) / 8 bytes. out: count floats. HC_ERR_CORRUPT if a code is not in the table. */
+    /* in: packed codes of the stretch, all their (pairs * bits + 7) / 8 bytes. out: count floats. HC_ERR_CORRUPT if a
+     * code is not in the table. */
     hc_status (*pair_decode)(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
                              const float (*table)[2], uint32_t entries, float *out, struct hc_error *error);
     /* Decodes the stretch and holds it against the piece. */
@@ -78,7 +79,8 @@ struct hc_engine_table {
 };
 
 /* The CPU's. `kernels` must outlive it. */
-hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, struct hc_error *error);
+hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
+                        struct hc_error *error);
 
 /* Devices other than the CPU register here (the top target links them in); `spec` is what follows their name in
  * --device, such as "1" in "cuda:1", or "". */

@@ -57,8 +57,7 @@ static hc_status cpu_moments(struct hc_engine *engine, const struct hc_piece *pi
         for (int64_t b = 0; b < block_count(count); b++) {
             struct hc_pair_moments result;
             size_t n = block_size(count, b);
-            const float *weights =
-                block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
             cpu->kernels->pair_moments.block(weights, n, &result);
             mine.non_finite += result.non_finite;
             if (result.non_finite)
@@ -140,8 +139,7 @@ static hc_status cpu_try(struct hc_engine *engine, const struct hc_piece *piece,
 #pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < block_count(count); b++) {
             size_t n = block_size(count, b);
-            const float *weights =
-                block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
             try_block(cpu->kernels, weights, n, grids, grid_count, mine);
         }
 #pragma omp critical
@@ -222,8 +220,7 @@ static hc_status cpu_compare(struct hc_engine *engine, const struct hc_piece *pi
         for (int64_t b = 0; b < block_count(count); b++) {
             struct hc_compare result;
             size_t n = block_size(count, b);
-            const float *weights =
-                block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
             bad += cpu->kernels->pair_decode.block(in + (size_t)b * block_bytes(bits), (n + 1) / 2, bits, table,
                                                    entries, decoded);
             cpu->kernels->compare.block(weights, decoded, n, &result);

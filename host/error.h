@@ -13,13 +13,15 @@ struct hc_error {
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-hc_status hc_fail(struct hc_error *error, hc_status status, const char *format, ...);
+hc_status
+hc_fail(struct hc_error *error, hc_status status, const char *format, ...);
 
 /* The same for a failed system call: appends ": " and the text of errno. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-hc_status hc_fail_errno(struct hc_error *error, const char *format, ...);
+hc_status
+hc_fail_errno(struct hc_error *error, const char *format, ...);
 
 /* Relays a failure from the middle of a function that ends in one `done:` label. */
 #define HC_TRY(call)                                                                                                   \

@@ -18,13 +18,13 @@ bool hc_path_is_directory(const char *path);
 bool hc_path_is_empty_directory(const char *path);
 /* True if both exist and are the same file or folder, or `inner` lies somewhere below `outer`. */
 bool hc_path_contains(const char *outer, const char *inner);
-/* HC_ERR_ARGUMENT if the output, which need not exist yet, is the input, or one lies in the other: replacing an output that
- * holds the input would lose it, and an output in the input would be taken for a part of it. */
+/* HC_ERR_ARGUMENT if the output, which need not exist yet, is the input, or one lies in the other: replacing an output
+ * that holds the input would lose it, and an output in the input would be taken for a part of it. */
 hc_status hc_check_apart(const char *input, const char *output, struct hc_error *error);
 
-hc_status hc_make_directory(const char *path, struct hc_error *error);   /* one that is there is fine */
-hc_status hc_make_parents(const char *path, struct hc_error *error);     /* every folder above `path` */
-hc_status hc_remove_tree(const char *path, struct hc_error *error);      /* one that is not there is fine */
+hc_status hc_make_directory(const char *path, struct hc_error *error); /* one that is there is fine */
+hc_status hc_make_parents(const char *path, struct hc_error *error);   /* every folder above `path` */
+hc_status hc_remove_tree(const char *path, struct hc_error *error);    /* one that is not there is fine */
 hc_status hc_sync_directory(const char *path, struct hc_error *error);
 
 /* Puts `from` in the place of `to`, atomically. With `replace`, what lies at `to` takes the place of `from` (whatever
@@ -33,8 +33,8 @@ hc_status hc_move_into_place(const char *from, const char *to, bool replace, str
 
 /* A file that is being written. */
 struct hc_out {
-    int fd;          /* -1: none */
-    char *path;      /* for messages */
+    int fd;     /* -1: none */
+    char *path; /* for messages */
 };
 
 /* Opens for reading and writing, keeping what is there; `truncate` empties it. */
@@ -58,7 +58,8 @@ void hc_out_close(struct hc_out *out);
 hc_status hc_write_file(const char *path, const void *data, size_t bytes, struct hc_error *error);
 /* Reads a whole file of at most `limit` bytes into memory, with a zero behind it. The caller frees *data. */
 hc_status hc_read_file(const char *path, size_t limit, char **data, size_t *bytes, struct hc_error *error);
-/* Copies a regular file, it and its place in the folder synced, and gives its checksum and size (either may be NULL). */
+/* Copies a regular file, it and its place in the folder synced, and gives its checksum and size (either may be NULL).
+ */
 hc_status hc_copy_file(const char *from, const char *to, char *checksum, uint64_t *bytes, struct hc_error *error);
 /* Checksum (HC_CHECKSUM_DIGITS + 1 characters) and size of a file. */
 hc_status hc_checksum_file(const char *path, char *checksum, uint64_t *bytes, struct hc_error *error);

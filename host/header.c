@@ -53,8 +53,8 @@ hc_status hc_header_bytes(const struct hc_header *header, uint64_t reserve, uint
     size_t used = strlen(text), whole = (8 + used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     hc_status status = HC_OK;
     if (reserve && whole > reserve) {
-        status = hc_fail(error, HC_ERR_UNSUPPORTED, "a header of %zu bytes is larger than the %llu set aside for it", whole,
-                         (unsigned long long)reserve);
+        status = hc_fail(error, HC_ERR_UNSUPPORTED, "a header of %zu bytes is larger than the %llu set aside for it",
+                         whole, (unsigned long long)reserve);
         goto done;
     }
     if (reserve)

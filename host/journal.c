@@ -32,9 +32,7 @@ static const char *difference(const json_t *a, const json_t *b)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)a, key, value)
-        if (!json_equal(value, json_object_get(b, key)))
-            return key;
+    json_object_foreach((json_t *)a, key, value) if (!json_equal(value, json_object_get(b, key))) return key;
     return json_equal(a, b) ? NULL : "set of options";
 }
 
@@ -53,8 +51,10 @@ static hc_status read_lines(struct hc_journal *journal, char *text, size_t bytes
             const char *key = difference(identity, object);
             json_decref(object);
             if (key)
-                return hc_fail(error, HC_ERR_EXISTS, "%s: the interrupted run had another %s; finish it as it was "
-                               "begun, or start over with --force", journal->file.path, key);
+                return hc_fail(error, HC_ERR_EXISTS,
+                               "%s: the interrupted run had another %s; finish it as it was "
+                               "begun, or start over with --force",
+                               journal->file.path, key);
             first = false;
         } else if (json_array_append_new(journal->records, object) != 0) {
             return out_of_memory(error);

@@ -13,9 +13,9 @@
 
 struct hc_journal {
     struct hc_out file;
-    uint64_t size;       /* bytes on disk that are valid */
-    json_t *records;     /* array: all lines but the first, in order */
-    char *pending;       /* lines that wait for hc_journal_commit */
+    uint64_t size;   /* bytes on disk that are valid */
+    json_t *records; /* array: all lines but the first, in order */
+    char *pending;   /* lines that wait for hc_journal_commit */
     size_t pending_bytes;
 };
 

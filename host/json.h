@@ -14,8 +14,8 @@ enum { HC_JSON_MAX_BYTES = 100000000 };
 hc_status hc_json_parse(const char *text, size_t size, unsigned depth, const char *what, json_t **root,
                         struct hc_error *error);
 
-/* The text of a value, with Jansson's flags; NULL if memory is out, or `json` is NULL. The caller frees it. Jansson's own
- * json_dumps leaves out what it has no memory for. */
+/* The text of a value, with Jansson's flags; NULL if memory is out, or `json` is NULL. The caller frees it. Jansson's
+ * own json_dumps leaves out what it has no memory for. */
 char *hc_json_text(const json_t *json, size_t flags);
 
 /* A list of dimensions; NULL if memory is out. */

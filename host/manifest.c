@@ -49,7 +49,8 @@ static bool is_list(const json_t *list, const char *checksum_key)
     json_t *entry;
     if (!json_is_array(list))
         return false;
-    json_array_foreach((json_t *)list, i, entry) {
+    json_array_foreach((json_t *)list, i, entry)
+    {
         const char *name = json_string_value(json_object_get(entry, "name"));
         const char *checksum = json_string_value(json_object_get(entry, checksum_key));
         if (!name || !is_safe_name(name) || !checksum || strlen(checksum) != HC_CHECKSUM_DIGITS ||

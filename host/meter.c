@@ -11,9 +11,8 @@ double hc_now(void)
 
 void hc_meter_begin(struct hc_meter *meter, hc_context *context, uint64_t tensors, uint64_t weights)
 {
-    *meter = (struct hc_meter){.context = context,
-                               .progress = {.tensors_total = tensors, .weights_total = weights},
-                               .began = hc_now()};
+    *meter = (struct hc_meter){
+        .context = context, .progress = {.tensors_total = tensors, .weights_total = weights}, .began = hc_now()};
 }
 
 hc_status hc_meter_report(struct hc_meter *meter, uint64_t weights, struct hc_error *error)

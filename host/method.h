@@ -17,10 +17,10 @@ struct hc_sink {
 
 /* What coding a piece left behind. */
 struct hc_coded {
-    json_t *parameters;            /* stored; all that decoding needs beside the parts. Owned by the caller. */
-    struct hc_compare_sum compare; /* the error, of the decoder's own output */
+    json_t *parameters;              /* stored; all that decoding needs beside the parts. Owned by the caller. */
+    struct hc_compare_sum compare;   /* the error, of the decoder's own output */
     double published_mean_abs_error; /* see hyperc.h; < 0: none */
-    const char *kept_because;      /* not NULL: not coded, nothing was written; a static string */
+    const char *kept_because;        /* not NULL: not coded, nothing was written; a static string */
 };
 
 /* Called between stretches; false stops with HC_ERR_CANCELLED. */

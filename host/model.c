@@ -117,8 +117,8 @@ static hc_status add_tensor(struct hc_model *model, const struct hc_tensor *stor
     const char *text = NULL;
     hc_status status = find_description(file, places, stored->name, codes ? length - suffix : length, &text, error);
     if (status == HC_OK && !text)
-        status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: there is no description of it", file->path,
-                         stored->name);
+        status =
+            hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: there is no description of it", file->path, stored->name);
     if (status != HC_OK)
         return status;
     return codes ? add_coded(model, stored, text, error) : add_kept(model, stored, text, error);
@@ -128,8 +128,11 @@ static void fill_info(struct hc_model_tensor *tensor)
 {
     hc_tensor_info *info = &tensor->info;
     const struct hc_tensor *stored = tensor->stored;
-    *info = (hc_tensor_info){.name = tensor->name, .type = stored->type, .rank = stored->rank,
-                             .weights = stored->weights, .stored_bytes = stored->bytes,
+    *info = (hc_tensor_info){.name = tensor->name,
+                             .type = stored->type,
+                             .rank = stored->rank,
+                             .weights = stored->weights,
+                             .stored_bytes = stored->bytes,
                              .parameters = tensor->parameters};
     memcpy(info->shape, stored->shape, sizeof info->shape);
     hc_description_info(&tensor->description, info);
@@ -191,8 +194,7 @@ static hc_status sort_names(struct hc_model *model, const char *path, struct hc_
 const struct hc_model_tensor *hc_model_find(const struct hc_model *model, const char *name)
 {
     struct hc_model_tensor key = {.name = (char *)(uintptr_t)name}, *at = &key;
-    struct hc_model_tensor **found =
-        bsearch(&at, model->by_name, model->tensor_count, sizeof *model->by_name, by_name);
+    struct hc_model_tensor **found = bsearch(&at, model->by_name, model->tensor_count, sizeof *model->by_name, by_name);
     return found ? *found : NULL;
 }
 

@@ -6,7 +6,7 @@
 #include "source.h"
 
 struct hc_model_tensor {
-    const struct hc_tensor *stored;    /* as it is, or its codes */
+    const struct hc_tensor *stored; /* as it is, or its codes */
     struct hc_tensor_info info;
     struct hc_description description; /* method NULL: stored as it is */
     char *name;                        /* owned if coded */
@@ -18,8 +18,8 @@ struct hc_model {
     struct hc_source *source;
     size_t tensor_count;
     struct hc_model_tensor *tensors;
-    struct hc_model_tensor **by_name;  /* sorted */
-    bool compressed;                   /* by hyperc */
+    struct hc_model_tensor **by_name; /* sorted */
+    bool compressed;                  /* by hyperc */
 };
 
 /* NULL if there is no tensor of that name. */

@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum {
-    STRETCH = 1 << 22,      /* weights between two ticks; a multiple of HC_PAIR_BLOCK */
-    MIN_WEIGHTS = 10,       /* smaller tensors stay as they are */
-    SAMPLE_BLOCKS = 16,     /* what a side is chosen on */
+    STRETCH = 1 << 22,  /* weights between two ticks; a multiple of HC_PAIR_BLOCK */
+    MIN_WEIGHTS = 10,   /* smaller tensors stay as they are */
+    SAMPLE_BLOCKS = 16, /* what a side is chosen on */
     ALIGNMENT = 64,
     FIXED_PARAMETERS = 188, /* longest text of parameters(), its quotes twice */
 };
@@ -402,7 +402,7 @@ static hc_status encode_stretches(struct hc_engine *engine, const struct hc_piec
                                   struct hc_coded *coded, struct hc_error *error)
 {
     hc_status status = HC_OK;
-    const float (*table)[2] = (const float (*)[2])decoder->table;
+    const float(*table)[2] = (const float(*)[2])decoder->table;
     uint8_t *buffer = malloc(code_bytes(STRETCH, decoder->bits) + ALIGNMENT);
     if (!buffer)
         return hc_fail(error, HC_ERR_MEMORY, "out of memory");
@@ -464,7 +464,8 @@ static bool read_integer(const json_t *json, const char *key, json_int_t *value)
 static hc_status read_parameters(const json_t *json, struct hc_pair_fit *fit, struct hc_pair_grid *grid,
                                  struct hc_error *error)
 {
-    const json_t *centre = json_object_get(json, "centre"), *x = json_array_get(centre, 0), *y = json_array_get(centre, 1);
+    const json_t *centre = json_object_get(json, "centre"), *x = json_array_get(centre, 0),
+                 *y = json_array_get(centre, 1);
     const json_t *side = json_object_get(json, "side"), *farthest = json_object_get(json, "farthest");
     json_int_t points, classes, bits;
     if (json_object_size(json) != 6 || json_array_size(centre) != 2 || !json_is_number(x) || !json_is_number(y) ||
@@ -534,7 +535,7 @@ static hc_status pair_decode(struct hc_engine *engine, void *handle, uint64_t fi
 {
     const struct pair_decoder *decoder = handle;
     return engine->table->pair_decode(engine, decoder->codes + code_bytes(first, decoder->bits), count, decoder->bits,
-                                      (const float (*)[2])decoder->table, decoder->entries, out, error);
+                                      (const float(*)[2])decoder->table, decoder->entries, out, error);
 }
 
 static hc_status pair_compare(struct hc_engine *engine, void *handle, const struct hc_piece *piece, uint64_t first,
@@ -542,7 +543,7 @@ static hc_status pair_compare(struct hc_engine *engine, void *handle, const stru
 {
     const struct pair_decoder *decoder = handle;
     return engine->table->pair_compare(engine, piece, first, count, decoder->codes + code_bytes(first, decoder->bits),
-                                       decoder->bits, (const float (*)[2])decoder->table, decoder->entries, sum, error);
+                                       decoder->bits, (const float(*)[2])decoder->table, decoder->entries, sum, error);
 }
 
 static void pair_describe(const json_t *json, char *text, size_t size)

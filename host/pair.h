@@ -6,15 +6,15 @@
 #include "pair_grid.h"
 
 struct hc_pair_fit {
-    double centre[2];       /* mean of the pairs, rounded to float32 */
-    double farthest;        /* largest distance of a pair from the centre */
-    uint64_t outer;         /* pairs outside the square */
+    double centre[2]; /* mean of the pairs, rounded to float32 */
+    double farthest;  /* largest distance of a pair from the centre */
+    uint64_t outer;   /* pairs outside the square */
     double side;
     uint32_t points, classes;
     uint32_t max_code;
-    unsigned bits;          /* of a code */
-    float pad;              /* stands in for the second weight of the last pair of an odd count */
-    double mean_abs_error;  /* over the weights, without padding */
+    unsigned bits;                   /* of a code */
+    float pad;                       /* stands in for the second weight of the last pair of an odd count */
+    double mean_abs_error;           /* over the weights, without padding */
     double published_mean_abs_error; /* of side 0.1, if the side was chosen here; else < 0 */
 };
 

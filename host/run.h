@@ -13,18 +13,18 @@ struct hc_run {
     const struct hc_source *source;
     const hc_compress_options *options;
     const struct hc_method *method;
-    char *config;                /* text of the config.json to write */
-    struct hc_journal journal;   /* not used in a dry run */
-    size_t records_taken;        /* records of an earlier run that were used so far */
-    size_t records_found;        /* how many there were */
-    uint64_t unsynced;           /* bytes written since the last commit */
-    double last_commit;          /* as hc_now tells it */
+    char *config;              /* text of the config.json to write */
+    struct hc_journal journal; /* not used in a dry run */
+    size_t records_taken;      /* records of an earlier run that were used so far */
+    size_t records_found;      /* how many there were */
+    uint64_t unsynced;         /* bytes written since the last commit */
+    double last_commit;        /* as hc_now tells it */
     struct hc_meter meter;
 };
 
 /* What the index and the manifest need to know about a finished shard. */
 struct hc_shard_summary {
-    json_t *tensors;             /* array: names of what is stored; owned */
+    json_t *tensors; /* array: names of what is stored; owned */
     uint64_t file_bytes, header_bytes;
     char header_checksum[HC_CHECKSUM_DIGITS + 1];
 };

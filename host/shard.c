@@ -22,15 +22,15 @@ enum {
 struct outcome {
     const struct hc_tensor *tensor;
     struct hc_description description;
-    uint64_t bytes;   /* stored */
-    hc_type type;     /* in the file, if kept */
+    uint64_t bytes; /* stored */
+    hc_type type;   /* in the file, if kept */
 };
 
 struct shard {
     struct hc_run *run;
-    struct hc_out out;          /* fd -1 in a dry run */
+    struct hc_out out; /* fd -1 in a dry run */
     struct hc_checksum_stream *checksum;
-    uint64_t position;          /* where the next byte goes */
+    uint64_t position; /* where the next byte goes */
     size_t count;
     struct outcome *outcomes;
 };
@@ -97,8 +97,11 @@ static hc_status code_tensor(struct shard *shard, struct outcome *outcome, struc
     size_t pieces = hc_piece_count(tensor);
     hc_status status = HC_OK;
 
-    *description = (struct hc_description){.method = run->method, .type = tensor->type, .rank = tensor->rank,
-                                           .weights = tensor->weights, .pieces = json_array()};
+    *description = (struct hc_description){.method = run->method,
+                                           .type = tensor->type,
+                                           .rank = tensor->rank,
+                                           .weights = tensor->weights,
+                                           .pieces = json_array()};
     memcpy(description->shape, tensor->shape, sizeof description->shape);
     hc_checksum_reset(shard->checksum);
     for (size_t p = 0; p < pieces; p++) {
@@ -189,7 +192,8 @@ static hc_status take_record(struct shard *shard, struct outcome *outcome, bool 
     const char *text = json_string_value(json_object_get(json, "description"));
     const char *because = json_string_value(json_object_get(json, "kept"));
     if (!name || strcmp(name, outcome->tensor->name) != 0 || (!text && !because))
-        return hc_fail(error, HC_ERR_CORRUPT, "%s: the journal does not fit the input at tensor %s; start over with --force",
+        return hc_fail(error, HC_ERR_CORRUPT,
+                       "%s: the journal does not fit the input at tensor %s; start over with --force",
                        run->journal.file.path, outcome->tensor->name);
     run->meter.progress.weights_resumed += outcome->tensor->weights;
     if (because)
@@ -265,8 +269,11 @@ static void tell(struct shard *shard, const struct outcome *outcome)
 {
     struct hc_run *run = shard->run;
     char parameters[128] = "";
-    hc_tensor_info info = {.name = outcome->tensor->name, .type = outcome->tensor->type, .rank = outcome->tensor->rank,
-                           .weights = outcome->tensor->weights, .stored_bytes = outcome->bytes};
+    hc_tensor_info info = {.name = outcome->tensor->name,
+                           .type = outcome->tensor->type,
+                           .rank = outcome->tensor->rank,
+                           .weights = outcome->tensor->weights,
+                           .stored_bytes = outcome->bytes};
     memcpy(info.shape, outcome->tensor->shape, sizeof info.shape);
     hc_description_info(&outcome->description, &info);
     if (outcome->description.method)
@@ -469,8 +476,8 @@ static hc_status shard_begin(struct shard *shard, size_t file, struct hc_error *
     for (size_t i = 0; i < source->tensor_count; i++)
         if (source->tensors[i].file == file) {
             hc_type type = source->tensors[i].type;
-            shard->outcomes[n++] = (struct outcome){.tensor = &source->tensors[i],
-                                                    .type = hc_type_is_block(type) ? HC_TYPE_F16 : type};
+            shard->outcomes[n++] =
+                (struct outcome){.tensor = &source->tensors[i], .type = hc_type_is_block(type) ? HC_TYPE_F16 : type};
         }
     return HC_OK;
 }

@@ -12,25 +12,25 @@
 #include "kernels.h"
 
 struct hc_file {
-    char *path;               /* as it was opened */
-    char *name;               /* last component */
-    const uint8_t *data;      /* the mapping; NULL if size is 0 */
+    char *path;          /* as it was opened */
+    char *name;          /* last component */
+    const uint8_t *data; /* the mapping; NULL if size is 0 */
     uint64_t size;
-    uint64_t data_offset;     /* safetensors: where the tensors begin, 8 + header length */
+    uint64_t data_offset; /* safetensors: where the tensors begin, 8 + header length */
     /* safetensors: __metadata__, in the order of the file; strings owned by the file */
     size_t metadata_count;
     char **metadata_keys, **metadata_values;
 };
 
 struct hc_tensor {
-    char *name;               /* from GGUF: Hugging Face's name for it */
+    char *name; /* from GGUF: Hugging Face's name for it */
     hc_type type;
-    int rank;                 /* 0: a scalar of one weight */
+    int rank;                    /* 0: a scalar of one weight */
     uint64_t shape[HC_MAX_RANK]; /* row-major, slowest first (GGUF's order is reversed when read) */
-    uint64_t weights;         /* product; 0 if a dimension is 0 */
+    uint64_t weights;            /* product; 0 if a dimension is 0 */
     uint64_t bytes;
-    const uint8_t *data;      /* in the mapping; any alignment */
-    size_t file;              /* index into files */
+    const uint8_t *data; /* in the mapping; any alignment */
+    size_t file;         /* index into files */
     /* GGUF stores the rows of q and k of LLaMA-type models in another order. If not 0: row r of the tensor
      * is stored as row hc_tensor_stored_row(t, r); `heads` heads of shape[0] / heads rows. */
     uint64_t permuted_heads;
@@ -40,26 +40,26 @@ enum hc_source_kind { HC_SOURCE_FILE, HC_SOURCE_DIRECTORY, HC_SOURCE_GGUF };
 
 struct hc_source {
     enum hc_source_kind kind;
-    char *path;               /* as given, without trailing slashes */
-    size_t file_count;        /* weight files, in the order of their names */
+    char *path;        /* as given, without trailing slashes */
+    size_t file_count; /* weight files, in the order of their names */
     struct hc_file *files;
-    size_t tensor_count;      /* in the order of files, then of offsets within */
+    size_t tensor_count; /* in the order of files, then of offsets within */
     struct hc_tensor *tensors;
-    size_t *by_name;          /* indices of tensors in the order of their names */
+    size_t *by_name; /* indices of tensors in the order of their names */
     /* If `path` is a directory: its other regular files, no weights and no index of weights, to be copied; and those
      * that are left out because they are too large or a link leads out of the directory. See directory.h. Sorted;
      * relative to `path`, with '/' where they lie in a folder. */
     size_t copy_count, left_out_count;
     char **copies, **left_out;
-    void *gguf;               /* GGUF: struct hc_gguf of gguf.h, its metadata; else NULL */
+    void *gguf; /* GGUF: struct hc_gguf of gguf.h, its metadata; else NULL */
 };
 
 /* Opens `path`: a directory with model.safetensors, or with model.safetensors.index.json and its shards, or with any
  * *.safetensors, or with one *.gguf (kind is then GGUF, path the directory); a single .safetensors file; a single .gguf
- * file. Which of the two a file is is decided by what it begins with, not by its name. Every tensor that the index lists
- * must be in its shard; tensors of the shards that it does not list are read too. HC_ERR_CORRUPT names file, tensor and fault in one line;
- * HC_ERR_IO a file that cannot be read, such as a missing shard; HC_ERR_UNSUPPORTED a type that we do not read.
- * On failure nothing is left open. */
+ * file. Which of the two a file is is decided by what it begins with, not by its name. Every tensor that the index
+ * lists must be in its shard; tensors of the shards that it does not list are read too. HC_ERR_CORRUPT names file,
+ * tensor and fault in one line; HC_ERR_IO a file that cannot be read, such as a missing shard; HC_ERR_UNSUPPORTED a
+ * type that we do not read. On failure nothing is left open. */
 hc_status hc_source_open(const char *path, struct hc_source **source, struct hc_error *error);
 void hc_source_close(struct hc_source *source);
 
@@ -71,7 +71,7 @@ uint32_t hc_type_block_weights(hc_type type);
 uint32_t hc_type_block_bytes(hc_type type);
 /* False if no type has that name. */
 bool hc_type_from_name(const char *name, hc_type *type);
-bool hc_type_is_float(hc_type type);  /* F64 .. F8, and all block types */
+bool hc_type_is_float(hc_type type); /* F64 .. F8, and all block types */
 bool hc_type_is_block(hc_type type);
 /* Bytes of `weights` elements; false on overflow or if they do not fill whole blocks. */
 bool hc_type_bytes(hc_type type, uint64_t weights, uint64_t *bytes);

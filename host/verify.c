@@ -96,10 +96,8 @@ static hc_status check_files(struct check *check, const json_t *manifest, struct
     json_t *entry;
     size_t i;
     hc_status status = HC_OK;
-    json_array_foreach(json_object_get(manifest, "shards"), i, entry)
-        HC_TRY(check_header(check, entry, error));
-    json_array_foreach(json_object_get(manifest, "files"), i, entry)
-        HC_TRY(check_file(check, entry, error));
+    json_array_foreach(json_object_get(manifest, "shards"), i, entry) HC_TRY(check_header(check, entry, error));
+    json_array_foreach(json_object_get(manifest, "files"), i, entry) HC_TRY(check_file(check, entry, error));
 done:
     return status;
 }
@@ -197,8 +195,8 @@ static hc_status compare_coded(struct check *check, const struct hc_model_tensor
     info.squared_error = hc_exact_value(&sum.squared_error);
     info.squared_weights = hc_exact_value(&sum.squared_weights);
     info.signal_to_noise = hc_signal_to_noise(info.squared_weights, info.squared_error);
-    bool same = info.mean_abs_error == description->mean_abs_error && info.max_abs_error == description->max_abs_error &&
-                info.squared_error == description->squared_error &&
+    bool same = info.mean_abs_error == description->mean_abs_error &&
+                info.max_abs_error == description->max_abs_error && info.squared_error == description->squared_error &&
                 info.squared_weights == description->squared_weights;
     if (!same)
         fault(check, false, tensor->name, "its error is not the recorded one", &info);

@@ -45,10 +45,10 @@ static int report(const struct verify_state *state, const struct common_options 
 {
     int code = exit_code_of(status), printed = EXIT_DONE;
     if (common->json)
-        printed = print_json(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "sound", status == HC_OK, "files",
-                                       (json_int_t)counts->files, "tensors", (json_int_t)counts->tensors, "compared",
-                                       (json_int_t)counts->compared, "faults", state->faults, "errors",
-                                       state->tensors));
+        printed =
+            print_json(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "sound", status == HC_OK, "files",
+                                 (json_int_t)counts->files, "tensors", (json_int_t)counts->tensors, "compared",
+                                 (json_int_t)counts->compared, "faults", state->faults, "errors", state->tensors));
     else
         printf("%s: %llu files and %llu tensors against their checksums, %llu coded tensors against the original: %llu "
                "fault%s\n",

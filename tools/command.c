@@ -139,8 +139,7 @@ static int read_options(const struct command *command, struct common_options *co
         }
         if (strcmp(spec->name, "help") == 0)
             return print_help(command);
-        if (!set_common(common, spec->name, optarg, &known) ||
-            (!known && !command->set(spec->name, optarg, state)))
+        if (!set_common(common, spec->name, optarg, &known) || (!known && !command->set(spec->name, optarg, state)))
             return EXIT_USAGE;
     }
     return -1;

@@ -23,8 +23,8 @@ struct common_options {
     bool json, quiet;
 };
 
-/* One command. `set` takes one option (value NULL if it has no argument) and returns false with a message on stderr if the
- * value is no good; `run` gets the operands. */
+/* One command. `set` takes one option (value NULL if it has no argument) and returns false with a message on stderr if
+ * the value is no good; `run` gets the operands. */
 struct command {
     const char *name, *operands, *summary;
     const struct option_spec *options; /* ends with a NULL name */
@@ -41,7 +41,8 @@ int command_main(const struct command *command, int argc, char **argv);
 
 int exit_code_of(hc_status status);
 
-/* Prints "hyperc: MESSAGE" on stderr (with --json one object {"error", "status"} on stdout) and returns the exit code. */
+/* Prints "hyperc: MESSAGE" on stderr (with --json one object {"error", "status"} on stdout) and returns the exit code.
+ */
 int report_failure(const struct common_options *common, hc_status status, const char *message);
 
 /* A context with the options, progress on stderr, and a stop at SIGINT and SIGTERM. */

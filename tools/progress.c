@@ -35,7 +35,8 @@ static void show(const hc_progress *progress)
     uint64_t own = progress->weights_done - progress->weights_resumed;
     double rate = progress->seconds > 0 ? (double)own / progress->seconds : 0;
     double left = (double)(progress->weights_total - progress->weights_done) / rate;
-    double share = progress->weights_total ? 100 * (double)progress->weights_done / (double)progress->weights_total : 100;
+    double share =
+        progress->weights_total ? 100 * (double)progress->weights_done / (double)progress->weights_total : 100;
     char time[16];
     format_time(left, time);
     fprintf(stderr, "%s%llu of %llu tensors, %.1f %%, %.1f million weights/s, %s left%s", view.terminal ? "\r" : "",
@@ -65,8 +66,8 @@ void end_progress(void)
 
 hc_status open_context(const struct common_options *common, hc_context **context)
 {
-    hc_context_options options = {.threads = common->threads, .tier = common->tier, .device = common->device,
-                                  .progress = on_progress};
+    hc_context_options options = {
+        .threads = common->threads, .tier = common->tier, .device = common->device, .progress = on_progress};
     view.quiet = common->quiet;
     view.terminal = isatty(STDERR_FILENO);
     /* The first signal ends the run in good order, a second one at once. */

@@ -33,12 +33,12 @@ json_t *tensor_json(const hc_tensor_info *info)
 
 json_t *totals_json(const hc_model_totals *totals)
 {
-    json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tensors", (json_int_t)totals->tensors,
-                             "coded_tensors", (json_int_t)totals->coded_tensors, "weights",
-                             (json_int_t)totals->weights, "coded_weights", (json_int_t)totals->coded_weights,
-                             "stored_bytes", (json_int_t)totals->stored_bytes, "coded_bytes",
-                             (json_int_t)totals->coded_bytes, "file_bytes", (json_int_t)totals->file_bytes,
-                             "bits_per_weight", json_figure(totals->bits_per_weight));
+    json_t *json =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tensors", (json_int_t)totals->tensors, "coded_tensors",
+                  (json_int_t)totals->coded_tensors, "weights", (json_int_t)totals->weights, "coded_weights",
+                  (json_int_t)totals->coded_weights, "stored_bytes", (json_int_t)totals->stored_bytes, "coded_bytes",
+                  (json_int_t)totals->coded_bytes, "file_bytes", (json_int_t)totals->file_bytes, "bits_per_weight",
+                  json_figure(totals->bits_per_weight));
     if (totals->coded_weights) {
         json_put(&json, "coded_bits_per_weight", json_figure(totals->coded_bits_per_weight));
         json_put(&json, "mean_abs_error", json_figure(totals->mean_abs_error));
@@ -49,8 +49,8 @@ json_t *totals_json(const hc_model_totals *totals)
 
 void print_table_head(int name_width)
 {
-    printf("%-*s  %-20s %-7s %-6s %8s %7s %10s  %s\n", name_width, "tensor", "shape", "type", "method", "bits/w", "SNR dB",
-           "mean |err|", "parameters");
+    printf("%-*s  %-20s %-7s %-6s %8s %7s %10s  %s\n", name_width, "tensor", "shape", "type", "method", "bits/w",
+           "SNR dB", "mean |err|", "parameters");
 }
 
 static void format_shape(const hc_tensor_info *info, char *text, size_t size)

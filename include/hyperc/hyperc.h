@@ -50,11 +50,32 @@ const char *hc_status_name(hc_status status);
 
 /* Types of stored elements. The block types are GGUF's; a block holds 32 or 256 weights. */
 typedef enum hc_type {
-    HC_TYPE_F64, HC_TYPE_F32, HC_TYPE_F16, HC_TYPE_BF16, HC_TYPE_F8_E4M3, HC_TYPE_F8_E5M2,
-    HC_TYPE_I64, HC_TYPE_U64, HC_TYPE_I32, HC_TYPE_U32, HC_TYPE_I16, HC_TYPE_U16,
-    HC_TYPE_I8, HC_TYPE_U8, HC_TYPE_BOOL,
-    HC_TYPE_Q4_0, HC_TYPE_Q4_1, HC_TYPE_Q5_0, HC_TYPE_Q5_1, HC_TYPE_Q8_0,
-    HC_TYPE_Q2_K, HC_TYPE_Q3_K, HC_TYPE_Q4_K, HC_TYPE_Q5_K, HC_TYPE_Q6_K, HC_TYPE_Q8_K,
+    HC_TYPE_F64,
+    HC_TYPE_F32,
+    HC_TYPE_F16,
+    HC_TYPE_BF16,
+    HC_TYPE_F8_E4M3,
+    HC_TYPE_F8_E5M2,
+    HC_TYPE_I64,
+    HC_TYPE_U64,
+    HC_TYPE_I32,
+    HC_TYPE_U32,
+    HC_TYPE_I16,
+    HC_TYPE_U16,
+    HC_TYPE_I8,
+    HC_TYPE_U8,
+    HC_TYPE_BOOL,
+    HC_TYPE_Q4_0,
+    HC_TYPE_Q4_1,
+    HC_TYPE_Q5_0,
+    HC_TYPE_Q5_1,
+    HC_TYPE_Q8_0,
+    HC_TYPE_Q2_K,
+    HC_TYPE_Q3_K,
+    HC_TYPE_Q4_K,
+    HC_TYPE_Q5_K,
+    HC_TYPE_Q6_K,
+    HC_TYPE_Q8_K,
     HC_TYPE_COUNT
 } hc_type;
 
@@ -68,18 +89,18 @@ typedef struct hc_context hc_context;
 /* Instruction sets of the CPU. HC_TIER_BEST takes the best that the machine has. */
 typedef enum hc_tier {
     HC_TIER_BEST = -1,
-    HC_TIER_C = 0,   /* plain C: the truth that the others are held against */
-    HC_TIER_AVX2,    /* with FMA and F16C */
-    HC_TIER_AVX512,  /* F, BW, DQ, VL, VBMI */
+    HC_TIER_C = 0,  /* plain C: the truth that the others are held against */
+    HC_TIER_AVX2,   /* with FMA and F16C */
+    HC_TIER_AVX512, /* F, BW, DQ, VL, VBMI */
     HC_TIER_COUNT
 } hc_tier;
 
 /* What a long operation reports. Counts are of the whole operation. */
 typedef struct hc_progress {
-    const char *tensor;     /* the tensor at hand; NULL outside of tensors */
+    const char *tensor; /* the tensor at hand; NULL outside of tensors */
     uint64_t tensors_done, tensors_total;
     uint64_t weights_done, weights_total;
-    double seconds;         /* since the operation began */
+    double seconds;           /* since the operation began */
     uint64_t weights_resumed; /* of weights_done: taken over from an earlier run */
 } hc_progress;
 
@@ -88,11 +109,11 @@ typedef struct hc_progress {
 typedef bool (*hc_progress_fn)(const hc_progress *progress, void *user);
 
 typedef struct hc_context_options {
-    int threads;              /* 0: one per core that this process may use */
-    hc_tier tier;             /* instruction set to use at most */
-    const char *device;       /* NULL or "cpu"; "cuda" or "cuda:N" */
-    hc_progress_fn progress;  /* may be NULL */
-    void *user;               /* handed to progress */
+    int threads;             /* 0: one per core that this process may use */
+    hc_tier tier;            /* instruction set to use at most */
+    const char *device;      /* NULL or "cpu"; "cuda" or "cuda:N" */
+    hc_progress_fn progress; /* may be NULL */
+    void *user;              /* handed to progress */
 } hc_context_options;
 
 /* Options NULL: all defaults. On failure *context is NULL unless there was memory for a context
@@ -110,19 +131,19 @@ const char *hc_message(const hc_context *context);
 /* One tensor as its users know it: X.weight, not the parts it is stored in. */
 typedef struct hc_tensor_info {
     const char *name;
-    hc_type type;                /* of the original */
+    hc_type type; /* of the original */
     int rank;
     uint64_t shape[HC_MAX_RANK];
-    uint64_t weights;            /* product of the shape */
-    uint64_t stored_bytes;       /* all its parts, padding included */
-    const char *method;          /* "pair"; NULL if the tensor is stored as it is */
-    const char *parameters;      /* of the method, short, for people; "" if none */
-    const char *kept_because;    /* why a tensor of a compressed model was kept; "" if not known */
-    double mean_abs_error;       /* 0 if stored as it is */
+    uint64_t weights;         /* product of the shape */
+    uint64_t stored_bytes;    /* all its parts, padding included */
+    const char *method;       /* "pair"; NULL if the tensor is stored as it is */
+    const char *parameters;   /* of the method, short, for people; "" if none */
+    const char *kept_because; /* why a tensor of a compressed model was kept; "" if not known */
+    double mean_abs_error;    /* 0 if stored as it is */
     double max_abs_error;
-    double signal_to_noise;      /* decibel; INFINITY if stored as it is or without error */
+    double signal_to_noise;                /* decibel; INFINITY if stored as it is or without error */
     double squared_error, squared_weights; /* sums behind it */
-    double published_mean_abs_error; /* with a chosen side: the error at the published one; else < 0 */
+    double published_mean_abs_error;       /* with a chosen side: the error at the published one; else < 0 */
 } hc_tensor_info;
 
 /* ---- Compressing -------------------------------------------------------------------------- */
@@ -135,28 +156,28 @@ typedef struct hc_patterns {
 
 /* `pair`, the published method (arXiv 2409.00592): one code for two neighbouring weights. */
 typedef struct hc_pair_options {
-    double side;             /* side of the inner square; 0: chosen per tensor for the least error */
-    const uint32_t *points;  /* point counts of the trajectory, tried in this order */
-    size_t point_counts;     /* 0: the published list, {1600} */
-    uint32_t classes;        /* most classes of outer pairs, 1 to 15 */
-    double loss_max;         /* an error above this tries the next point count */
-    double loss_threshold;   /* the first class count whose error is at most this is taken */
-    double keep_above;       /* a tensor whose mean absolute error exceeds this stays as it is */
+    double side;            /* side of the inner square; 0: chosen per tensor for the least error */
+    const uint32_t *points; /* point counts of the trajectory, tried in this order */
+    size_t point_counts;    /* 0: the published list, {1600} */
+    uint32_t classes;       /* most classes of outer pairs, 1 to 15 */
+    double loss_max;        /* an error above this tries the next point count */
+    double loss_threshold;  /* the first class count whose error is at most this is taken */
+    double keep_above;      /* a tensor whose mean absolute error exceeds this stays as it is */
 } hc_pair_options;
 
 typedef struct hc_compress_options {
-    const char *method;      /* "pair" */
+    const char *method; /* "pair" */
     hc_pair_options pair;
-    hc_patterns only;        /* if not empty: code only tensors that match one of these */
-    hc_patterns keep;        /* keep tensors that match one of these as they are */
-    bool resume;             /* finish an interrupted run if there is one */
-    bool force;              /* replace what lies at the output, finished or not */
-    bool dry_run;            /* measure everything, write nothing */
+    hc_patterns only; /* if not empty: code only tensors that match one of these */
+    hc_patterns keep; /* keep tensors that match one of these as they are */
+    bool resume;      /* finish an interrupted run if there is one */
+    bool force;       /* replace what lies at the output, finished or not */
+    bool dry_run;     /* measure everything, write nothing */
     /* Called for every tensor when it is done, coded ones first in every file; may be NULL. */
     void (*tensor_done)(const hc_tensor_info *info, void *user);
     /* Called with what the user should know although nothing failed, one line; may be NULL. */
     void (*notice)(const char *text, void *user);
-    void *user;              /* handed to both */
+    void *user; /* handed to both */
 } hc_compress_options;
 
 /* Fills in the published settings: side 0.1, points {1600}, 3 classes, both losses 0.001. */
@@ -165,8 +186,7 @@ void hc_compress_options_init(hc_compress_options *options);
 /* Compresses the model at `input` (a directory, a .safetensors or a .gguf file) into the new
  * directory `output`, which appears whole or not at all. The work in progress lies in
  * `output`.partial; after an interruption it is kept there for options.resume. */
-hc_status hc_compress(hc_context *context, const char *input, const char *output,
-                      const hc_compress_options *options);
+hc_status hc_compress(hc_context *context, const char *input, const char *output, const hc_compress_options *options);
 
 /* ---- Reading models ----------------------------------------------------------------------- */
 
@@ -176,10 +196,10 @@ typedef struct hc_model hc_model;
 typedef struct hc_model_totals {
     uint64_t tensors, coded_tensors;
     uint64_t weights, coded_weights;
-    uint64_t stored_bytes, coded_bytes;  /* of tensors; of the coded ones */
-    uint64_t file_bytes;                 /* of the weight files, headers included */
-    double coded_bits_per_weight;        /* coded bytes over coded weights */
-    double bits_per_weight;              /* file bytes over all weights */
+    uint64_t stored_bytes, coded_bytes;     /* of tensors; of the coded ones */
+    uint64_t file_bytes;                    /* of the weight files, headers included */
+    double coded_bits_per_weight;           /* coded bytes over coded weights */
+    double bits_per_weight;                 /* file bytes over all weights */
     double mean_abs_error, signal_to_noise; /* over the coded weights */
 } hc_model_totals;
 
@@ -191,14 +211,14 @@ hc_status hc_model_tensor(const hc_model *model, uint64_t index, hc_tensor_info 
 void hc_model_totals_get(const hc_model *model, hc_model_totals *totals);
 /* Decodes `count` weights of tensor `index`, beginning with weight `first` of its row-major order,
  * into `out`. Tensors of integers are HC_ERR_UNSUPPORTED. */
-hc_status hc_model_read(hc_context *context, const hc_model *model, uint64_t index, uint64_t first,
-                        uint64_t count, float *out);
+hc_status hc_model_read(hc_context *context, const hc_model *model, uint64_t index, uint64_t first, uint64_t count,
+                        float *out);
 
 /* ---- Restoring and checking --------------------------------------------------------------- */
 
 typedef struct hc_decompress_options {
-    int type;      /* an hc_type for the decoded tensors: F32, F16, BF16, F64; -1: their own */
-    bool force;    /* replace what lies at the output */
+    int type;   /* an hc_type for the decoded tensors: F32, F16, BF16, F64; -1: their own */
+    bool force; /* replace what lies at the output */
 } hc_decompress_options;
 
 void hc_decompress_options_init(hc_decompress_options *options);
@@ -209,20 +229,19 @@ hc_status hc_decompress(hc_context *context, const char *input, const char *outp
                         const hc_decompress_options *options);
 
 typedef struct hc_verify_report {
-    uint64_t files, tensors;       /* checked against their checksums */
-    uint64_t compared;             /* coded tensors held against the original */
-    uint64_t faults;               /* of any kind */
+    uint64_t files, tensors; /* checked against their checksums */
+    uint64_t compared;       /* coded tensors held against the original */
+    uint64_t faults;         /* of any kind */
 } hc_verify_report;
 
 /* Called for every fault (fault not NULL), and for every tensor compared (fault NULL). */
-typedef void (*hc_verify_fn)(const char *where, const char *fault, const hc_tensor_info *info,
-                             void *user);
+typedef void (*hc_verify_fn)(const char *where, const char *fault, const hc_tensor_info *info, void *user);
 
 /* Checks every checksum of a compressed model. With `against`, the original, it also decodes
  * every tensor, and holds shapes, kept bytes and recorded errors against it. All faults are
  * reported, then HC_ERR_CORRUPT (checksums) or HC_ERR_DIFFERENT is returned. */
-hc_status hc_verify(hc_context *context, const char *directory, const char *against,
-                    hc_verify_fn fn, void *user, hc_verify_report *report);
+hc_status hc_verify(hc_context *context, const char *directory, const char *against, hc_verify_fn fn, void *user,
+                    hc_verify_report *report);
 
 #ifdef __cplusplus
 }

@@ -31,20 +31,20 @@ enum { HC_LANES = 32 };
 /* A winding that is fitted to one tensor, with everything derived from it ready for use. Made by
  * host code (hc_pair_grid_init in host/pair_grid.c), read by all tiers. */
 struct hc_pair_grid {
-    double centre[2];  /* float32 values */
-    double half;       /* l / 2 */
-    double h;          /* l / m */
-    double inv_m;      /* 1 / m */
-    double mid;        /* m / 2: the centre in grid units */
-    uint32_t points;   /* U */
-    uint32_t m;        /* ceil(sqrt(U)) */
-    uint32_t last_row; /* (U-1) mod m: rows q up to this one have r = 0 .. r_max, */
-    uint32_t r_max;    /* (U-1) / m, the others one less */
-    uint32_t classes;  /* K; 0: every pair counts as class 0 */
+    double centre[2];                       /* float32 values */
+    double half;                            /* l / 2 */
+    double h;                               /* l / m */
+    double inv_m;                           /* 1 / m */
+    double mid;                             /* m / 2: the centre in grid units */
+    uint32_t points;                        /* U */
+    uint32_t m;                             /* ceil(sqrt(U)) */
+    uint32_t last_row;                      /* (U-1) mod m: rows q up to this one have r = 0 .. r_max, */
+    uint32_t r_max;                         /* (U-1) / m, the others one less */
+    uint32_t classes;                       /* K; 0: every pair counts as class 0 */
     double limit2[HC_PAIR_MAX_CLASSES + 1]; /* k = 1..K-1: square of the largest distance in class k */
     double scale[HC_PAIR_MAX_CLASSES + 1];  /* grid units per unit of weight in class k */
     double unit[HC_PAIR_MAX_CLASSES + 1];   /* unit of weight per grid unit: the inverse */
-    float pad;         /* stands in for the second weight of the last pair of an odd count */
+    float pad;                              /* stands in for the second weight of the last pair of an odd count */
 };
 
 #endif

@@ -16,7 +16,8 @@ struct hc_convert_ops {
     void (*f16_to_f32)(const uint16_t *in, size_t n, float *out);
     void (*bf16_to_f32)(const uint16_t *in, size_t n, float *out);
     void (*f64_to_f32)(const double *in, size_t n, float *out); /* rounds */
-    void (*f8_e4m3_to_f32)(const uint8_t *in, size_t n, float *out); /* the "FN" variant: no infinity, NaN is S.1111.111 */
+    void (*f8_e4m3_to_f32)(const uint8_t *in, size_t n,
+                           float *out); /* the "FN" variant: no infinity, NaN is S.1111.111 */
     void (*f8_e5m2_to_f32)(const uint8_t *in, size_t n, float *out);
     void (*f32_to_f16)(const float *in, size_t n, uint16_t *out);
     void (*f32_to_bf16)(const float *in, size_t n, uint16_t *out);

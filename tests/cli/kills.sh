@@ -22,6 +22,7 @@ random_while()
 }
 
 kills=0 rounds=0 enough=25
+[ "$signal" = KILL ] || enough=15
 [ -z "$sanitizer" ] || enough=10
 while [ $kills -lt $enough ]; do
     # Short and long steps: some runs end after one kill, some after many.

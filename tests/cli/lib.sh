@@ -80,7 +80,7 @@ silent()
     [ ! -s "$stderr" ] || fail "stderr is not empty"
 }
 
-# json FILTER EXPECTED: stdout is one JSON object of which jq's FILTER is EXPECTED. Without arguments: one JSON object.
+# json PATH EXPECTED: stdout is one JSON object with this value there (json_get.py). Without arguments: one JSON object.
 json()
 {
     "$PYTHON" "$here/json_get.py" "$stdout" "${1-}" >"$scratch/json" 2>"$scratch/json_error" ||
@@ -121,7 +121,7 @@ finish()
     echo "$passed passed, 0 failed, $skipped not run"
 }
 
-# with_faults VARIABLE=VALUE... -- COMMAND...: under the shim.
+# with_faults [VARIABLE=VALUE...] COMMAND...: under the shim, whose knobs are variables (shim.c).
 with_faults()
 {
     env LD_PRELOAD="${sanitizer:+$sanitizer }$SHIM" "$@"

@@ -67,7 +67,7 @@ same good bad
 ok "$flips flipped bits, each of them found"
 
 # ---- The manifest, member by member
-member() # JQ-LIKE EDIT IN PYTHON
+member() # STATEMENT, in Python, that changes `manifest`
 {
     "$PYTHON" - "$1" <<'PYTHON'
 import json, sys
