@@ -25,6 +25,8 @@ skipped=0
 # A wrapper, as version managers put in the way, would cost more than all else here.
 PYTHON=$("$PYTHON" -c 'import sys; print(sys.executable)')
 # A build with sanitizers brings its own allocator, and reports what the program leaks.
+# One with gcov allocates and writes for itself when it ends, so that calls cannot be counted.
+gcov=$(grep -qa __gcov_ "$HYPERC" && echo gcov || true)
 sanitizer=$(ldd "$HYPERC" | sed -n 's/.* => \(.*libasan[^ ]*\) .*/\1/p')
 # Many tests share the machine: threads that wait must not spin.
 export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive

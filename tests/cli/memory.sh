@@ -7,8 +7,8 @@
 # usage: memory.sh [--full]      --full: really each of them, where otherwise some are passed over
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-if [ -n "$sanitizer" ]; then
-    echo "not run: the sanitizer has its own allocator"
+if [ -n "$sanitizer$gcov" ]; then
+    echo "not run: the program is built with ${sanitizer:+a sanitizer}$gcov, which allocates for itself"
     exit 77
 fi
 
