@@ -63,8 +63,7 @@ python3 -B "$here/bench/watch.py" $pid "$weights" "$threads" || true
 code=0
 wait $pid || code=$?
 pid=
-tail -n 12 "$folder/log"
+tail -n 3 "$folder/log"
 [ $code -eq 0 ] || { echo "hyperc compress failed, exit code $code" >&2; exit 1; }
-"$hyperc" inspect "$folder/compressed" | tail -n 8
 du -sb "$folder/model" "$folder/compressed" | awk '{ printf "%s: %.2f GB\n", $2, $1 / 1e9 }'
 [ -z "$keep" ] || echo "kept: $folder"

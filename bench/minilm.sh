@@ -40,7 +40,8 @@ for setting in published auto; do
     "$hyperc" compress "$minilm" -o "$scratch/$setting" "${options[@]}" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
     "$hyperc" inspect "$scratch/$setting" --json >"$scratch/$setting.json"
     python3 -B bench/table.py "$scratch/$setting.json" >"$scratch/$setting.csv"
-    echo "$setting: $(grep '^total' "$scratch/$setting.csv")"
+    echo "== $setting"
+    "$hyperc" inspect "$scratch/$setting" | sed -n '/^coded:/,$p'
     case $mode in
     write) cp "$scratch/$setting.csv" bench/results/minilm_$setting.csv ;;
     check) python3 -B bench/table.py --compare bench/results/minilm_$setting.csv "$scratch/$setting.csv" || code=1 ;;

@@ -19,7 +19,7 @@ enum {
      * that the host asks for, so that its copying and the device's work overlap. */
     HC_CUDA_CHUNK = 1 << 20,
     HC_CUDA_CHUNK_PAIRS = HC_CUDA_CHUNK / 2,
-    HC_CUDA_CHUNK_BLOCKS = HC_CUDA_CHUNK / HC_PAIR_BLOCK,
+    HC_CUDA_CHUNK_BLOCKS = HC_CUDA_CHUNK / HC_BLOCK,
     HC_CUDA_CODE_BITS = 24,
     HC_CUDA_GRIDS = HC_PAIR_MAX_CLASSES + 1, /* in one pair_try */
     HC_CUDA_SLOTS = 2

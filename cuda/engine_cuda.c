@@ -33,7 +33,7 @@ struct job {
 
 static size_t blocks_of(const struct hc_cuda_slot *slot)
 {
-    return (size_t)(slot->count + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+    return (size_t)(slot->count + HC_BLOCK - 1) / HC_BLOCK;
 }
 
 static size_t pairs_of(const struct hc_cuda_slot *slot)
@@ -296,13 +296,8 @@ static hc_status collect_compare(struct job *job, const struct hc_cuda_slot *slo
     struct hc_compare_sum *sum = job->out;
 
     job->faults += *slot->faults;
-    for (size_t b = 0; b < blocks_of(slot); b++) {
-        hc_exact_add(&sum->abs_error, results[b].abs_error);
-        hc_exact_add(&sum->squared_error, results[b].squared_error);
-        hc_exact_add(&sum->squared_weights, results[b].squared_weights);
-        if (results[b].max_abs_error > sum->max_abs_error)
-            sum->max_abs_error = results[b].max_abs_error;
-    }
+    for (size_t b = 0; b < blocks_of(slot); b++)
+        hc_compare_add_block(sum, &results[b]);
     return HC_OK;
 }
 
@@ -463,7 +458,7 @@ hc_status hc_engine_cuda(struct hc_engine *engine, const struct hc_kernels *kern
     (void)threads;
     struct hc_cuda_device *device = malloc(sizeof *device);
     if (!device)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     hc_status status = hc_cuda_device_open(device, spec, error);
     if (status != HC_OK) {
         free(device);

@@ -1,6 +1,7 @@
 #include "checksum.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <xxhash.h>
 
 static void write_text(XXH128_hash_t hash, char *text)
@@ -18,6 +19,13 @@ static XXH3_state_t *state_of(const struct hc_checksum_stream *stream)
 void hc_checksum(const void *data, size_t bytes, char text[HC_CHECKSUM_DIGITS + 1])
 {
     write_text(XXH3_128bits(data, bytes), text);
+}
+
+bool hc_checksum_is(const void *data, size_t bytes, const char *text)
+{
+    char own[HC_CHECKSUM_DIGITS + 1];
+    hc_checksum(data, bytes, own);
+    return strcmp(own, text) == 0;
 }
 
 struct hc_checksum_stream *hc_checksum_create(void)

@@ -2,12 +2,15 @@
 #ifndef HC_HOST_CHECKSUM_H
 #define HC_HOST_CHECKSUM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { HC_CHECKSUM_DIGITS = 32 };
 
 void hc_checksum(const void *data, size_t bytes, char text[HC_CHECKSUM_DIGITS + 1]);
+/* Whether the bytes have that checksum. */
+bool hc_checksum_is(const void *data, size_t bytes, const char *text);
 
 /* The same over bytes that come in parts. create returns NULL if memory is out. */
 struct hc_checksum_stream;

@@ -2,8 +2,11 @@
  *
  *   OUTPUT.partial/journal   what is done (journal.h)
  *   OUTPUT.partial/model/    the result in the making; moved to OUTPUT by one rename at the very end
+ *
+ * The journal's last record is that the result is whole, and what folder it is: its number tells whether it was moved.
  */
 #include "config.h"
+#include "directory.h"
 #include "gguf.h"
 #include "json.h"
 #include "manifest.h"
@@ -18,8 +21,6 @@
 
 enum { SAMPLES = 64, SAMPLE_BYTES = 4096, MAX_CONFIG = 64 << 20 };
 
-#define INDEX_NAME "model.safetensors.index.json"
-#define CONFIG_NAME "config.json"
 #define INPUT_TIMES "input time"
 
 struct paths {
@@ -32,11 +33,6 @@ void hc_compress_options_init(hc_compress_options *options)
         .method = "pair",
         .pair = {.side = 0.1, .classes = 3, .loss_max = 0.001, .loss_threshold = 0.001, .keep_above = INFINITY},
     };
-}
-
-static hc_status out_of_memory(struct hc_error *error)
-{
-    return hc_fail(error, HC_ERR_MEMORY, "out of memory");
 }
 
 /* ---- Where things go ------------------------------------------------------------------------ */
@@ -57,7 +53,7 @@ static hc_status paths_make(const char *output, struct paths *paths, struct hc_e
     paths->work = paths->output ? hc_path_append(paths->output, ".partial") : NULL;
     paths->journal = paths->work ? hc_path_join(paths->work, "journal") : NULL;
     paths->stage = paths->work ? hc_path_join(paths->work, "model") : NULL;
-    return paths->journal && paths->stage ? HC_OK : out_of_memory(error);
+    return paths->journal && paths->stage ? HC_OK : hc_no_memory(error);
 }
 
 /* Something is there, and it is not an empty folder. */
@@ -75,10 +71,9 @@ static hc_status check_present(const struct paths *paths, const hc_compress_opti
     if (begun && !options->resume && !options->force)
         return hc_fail(error, HC_ERR_EXISTS,
                        "%s: an interrupted run lies there; --resume finishes it, --force starts over", paths->work);
-    if (begun && !options->force && !hc_path_exists(paths->journal))
-        return hc_fail(error, HC_ERR_EXISTS, "%s: is there, but is no interrupted run; --force replaces it",
-                       paths->work);
-    return HC_OK;
+    if (begun && !hc_path_exists(paths->journal))
+        return hc_fail(error, HC_ERR_EXISTS, "%s: is in the way, and is no interrupted run", paths->work);
+    return options->force ? hc_check_replaceable(paths->output, error) : HC_OK;
 }
 
 /* ---- What identifies a run ------------------------------------------------------------------ */
@@ -155,7 +150,7 @@ static hc_status write_text(const struct paths *paths, const char *name, const c
     char checksum[HC_CHECKSUM_DIGITS + 1];
     char *path = hc_path_join(paths->stage, name);
     if (!path)
-        return out_of_memory(error);
+        return hc_no_memory(error);
     hc_checksum(text, strlen(text), checksum);
     hc_status status = hc_write_file(path, text, strlen(text), error);
     if (status == HC_OK && manifest)
@@ -170,7 +165,7 @@ static hc_status write_json(const struct paths *paths, const char *name, json_t 
 {
     char *text = hc_json_text(json, JSON_INDENT(2));
     char *line = text ? hc_path_append(text, "\n") : NULL;
-    hc_status status = line ? write_text(paths, name, line, manifest, error) : out_of_memory(error);
+    hc_status status = line ? write_text(paths, name, line, manifest, error) : hc_no_memory(error);
     json_decref(json);
     free(text);
     free(line);
@@ -180,24 +175,24 @@ static hc_status write_json(const struct paths *paths, const char *name, json_t 
 /* Comes first of all: hours of work must not end in a config.json that cannot be used. */
 static hc_status make_config(struct hc_run *run, const json_t *method_options, struct hc_error *error)
 {
-    char *path = hc_path_join(run->source->path, CONFIG_NAME), *text = NULL;
+    char *path = hc_path_join(run->source->path, HC_CONFIG_NAME), *text = NULL;
     json_t *made = NULL, *quantization = NULL;
     size_t bytes;
-    hc_status status = path ? HC_OK : out_of_memory(error);
-    if (status == HC_OK && run->source->kind == HC_SOURCE_DIRECTORY && hc_path_exists(path))
-        status = hc_read_file(path, MAX_CONFIG, &text, &bytes, error);
-    else if (status == HC_OK && run->source->kind == HC_SOURCE_GGUF)
+    hc_status status = path ? HC_OK : hc_no_memory(error);
+    if (status == HC_OK && run->source->kind == HC_SOURCE_GGUF)
         status = hc_gguf_config(run->source, &made, error);
+    if (status == HC_OK && !made && run->source->kind != HC_SOURCE_FILE && hc_path_exists(path))
+        status = hc_read_file(path, MAX_CONFIG, &text, &bytes, error);
     if (status != HC_OK)
         goto done;
     if (made && !(text = hc_json_text(made, JSON_INDENT(2) | JSON_REAL_PRECISION(15)))) {
-        status = out_of_memory(error);
+        status = hc_no_memory(error);
         goto done;
     }
     quantization = json_pack("{s:s, s:i, s:s}", "quant_method", "hyperc", "format", HC_FORMAT_VERSION, "method",
                              run->method->name);
     if (json_object_update(quantization, (json_t *)method_options) != 0) {
-        status = out_of_memory(error);
+        status = hc_no_memory(error);
         goto done;
     }
     HC_TRY(hc_config_add(text, quantization, path, &run->config, error));
@@ -215,7 +210,7 @@ static hc_status copy_one(const struct hc_run *run, const struct paths *paths, c
     char *from = hc_path_join(run->source->path, name), *to = hc_path_join(paths->stage, name);
     char checksum[HC_CHECKSUM_DIGITS + 1];
     uint64_t bytes = 0;
-    hc_status status = from && to ? HC_OK : out_of_memory(error);
+    hc_status status = from && to ? HC_OK : hc_no_memory(error);
     if (status == HC_OK)
         status = hc_make_parents(to, error);
     if (status == HC_OK)
@@ -230,11 +225,22 @@ static hc_status copy_one(const struct hc_run *run, const struct paths *paths, c
 /* Files that are not copied do not go unsaid. */
 static void tell_left_out(const struct hc_run *run)
 {
-    for (size_t i = 0; run->options->notice && i < run->source->left_out_count; i++) {
-        char text[512];
-        snprintf(text, sizeof text, "%s: not copied (too large, or a link that leads out of the folder)",
-                 run->source->left_out[i]);
-        run->options->notice(text, run->options->user);
+    const hc_compress_options *options = run->options;
+    if (!options->notice)
+        return;
+    for (size_t i = 0; i < run->source->left_out_count; i++)
+        options->notice(run->source->left_out[i], options->user);
+    if (run->source->kind == HC_SOURCE_GGUF && hc_gguf_find(run->source->gguf, "tokenizer.ggml.tokens"))
+        options->notice("the tokenizer inside of the GGUF file is not carried over", options->user);
+}
+
+static void tell_unmatched(const struct hc_run *run, const char *option, const hc_patterns *patterns)
+{
+    for (size_t i = 0; run->options->notice && i < patterns->count; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "%s %.200s: matches no tensor", option, patterns->items[i]);
+        if (!hc_matches_any(run->source, patterns->items[i]))
+            run->options->notice(text, run->options->user);
     }
 }
 
@@ -245,7 +251,7 @@ static hc_status copy_files(const struct hc_run *run, const struct paths *paths,
     tell_left_out(run);
     for (size_t i = 0; status == HC_OK && i < run->source->copy_count; i++) {
         const char *name = run->source->copies[i];
-        if (strcmp(name, CONFIG_NAME) != 0 && strcmp(name, HC_MANIFEST) != 0)
+        if (strcmp(name, HC_CONFIG_NAME) != 0 && strcmp(name, HC_MANIFEST) != 0)
             status = copy_one(run, paths, name, manifest, error);
     }
     return status;
@@ -255,7 +261,7 @@ static hc_status copy_files(const struct hc_run *run, const struct paths *paths,
 
 static const char *shard_name(const struct hc_source *source, size_t file)
 {
-    return source->kind == HC_SOURCE_DIRECTORY ? source->files[file].name : "model.safetensors";
+    return source->kind == HC_SOURCE_DIRECTORY ? source->files[file].name : HC_WEIGHTS_NAME;
 }
 
 static hc_status note_shard(const char *name, const struct hc_shard_summary *summary, json_t *weight_map,
@@ -265,13 +271,13 @@ static hc_status note_shard(const char *name, const struct hc_shard_summary *sum
     json_t *tensor;
     json_array_foreach(summary->tensors, i,
                        tensor) if (json_object_set_new(weight_map, json_string_value(tensor), json_string(name)) !=
-                                   0) return out_of_memory(error);
+                                   0) return hc_no_memory(error);
     *tensor_bytes += summary->file_bytes - summary->header_bytes;
     return hc_manifest_add_shard(manifest, name, summary->file_bytes, summary->header_bytes, summary->header_checksum,
                                  error);
 }
 
-/* All shards, and the index if there are several. */
+/* All shards, and their index. */
 static hc_status write_shards(struct hc_run *run, const struct paths *paths, json_t *manifest, struct hc_error *error)
 {
     json_t *weight_map = json_object();
@@ -281,15 +287,15 @@ static hc_status write_shards(struct hc_run *run, const struct paths *paths, jso
         const char *name = shard_name(run->source, file);
         struct hc_shard_summary summary = {0};
         char *path = paths ? hc_path_join(paths->stage, name) : NULL;
-        status = paths && !path ? out_of_memory(error) : hc_shard_write(run, file, path, &summary, error);
+        status = paths && !path ? hc_no_memory(error) : hc_shard_write(run, file, path, &summary, error);
         if (status == HC_OK)
             status = note_shard(name, &summary, weight_map, &tensor_bytes, manifest, error);
         json_decref(summary.tensors);
         free(path);
     }
-    if (status == HC_OK && paths && run->source->file_count > 1)
+    if (status == HC_OK && paths && hc_source_needs_index(run->source))
         status = write_json(
-            paths, INDEX_NAME,
+            paths, HC_INDEX_NAME,
             json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)tensor_bytes, "weight_map", weight_map),
             manifest, error);
     json_decref(weight_map);
@@ -316,12 +322,12 @@ static hc_status make_model(struct hc_run *run, const struct paths *paths, const
                             struct hc_error *error)
 {
     json_t *manifest = manifest_begin(identity);
-    hc_status status = manifest ? HC_OK : out_of_memory(error);
+    hc_status status = manifest ? HC_OK : hc_no_memory(error);
     if (status == HC_OK)
         status = write_shards(run, paths, manifest, error);
     run->meter.progress.tensor = NULL;
     if (status == HC_OK && paths) {
-        HC_TRY(write_text(paths, CONFIG_NAME, run->config, manifest, error));
+        HC_TRY(write_text(paths, HC_CONFIG_NAME, run->config, manifest, error));
         HC_TRY(copy_files(run, paths, manifest, error));
         HC_TRY(write_json(paths, HC_MANIFEST, json_incref(manifest), NULL, error));
         HC_TRY(hc_sync_directory(paths->stage, error));
@@ -336,15 +342,19 @@ static hc_status was_finished(const struct hc_run *run, const struct paths *path
                               struct hc_error *error)
 {
     char *path = hc_path_join(paths->output, HC_MANIFEST), checksum[HC_CHECKSUM_DIGITS + 1] = "";
-    hc_status status = path ? HC_OK : out_of_memory(error);
+    json_int_t folder = (json_int_t)hc_path_inode(paths->output);
+    hc_status status = path ? HC_OK : hc_no_memory(error);
     if (status == HC_OK && hc_path_exists(path))
         status = hc_checksum_file(path, checksum, NULL, error);
     *finished = false;
     for (size_t i = json_array_size(run->journal.records); i-- > 0;) {
-        const char *made = json_string_value(json_object_get(json_array_get(run->journal.records, i), "finished"));
+        const json_t *record = json_array_get(run->journal.records, i);
+        const char *made = json_string_value(json_object_get(record, "finished"));
         if (!made)
             break;
-        *finished = *finished || strcmp(made, checksum) == 0;
+        /* An older result may have the same manifest, but is another folder; later, another folder its number. */
+        *finished = *finished ||
+                    (json_integer_value(json_object_get(record, "folder")) == folder && strcmp(made, checksum) == 0);
         json_array_remove(run->journal.records, i); /* not a tensor */
     }
     free(path);
@@ -364,21 +374,29 @@ static hc_status tidy_up(const struct paths *paths, struct hc_error *error)
 static hc_status publish(struct hc_run *run, const struct paths *paths, struct hc_error *error)
 {
     char *manifest = hc_path_join(paths->stage, HC_MANIFEST), checksum[HC_CHECKSUM_DIGITS + 1];
-    hc_status status = manifest ? HC_OK : out_of_memory(error);
+    hc_status status = manifest ? HC_OK : hc_no_memory(error);
     if (status != HC_OK)
         return status;
     HC_TRY(hc_checksum_file(manifest, checksum, NULL, error));
-    HC_TRY(hc_journal_add(&run->journal, json_pack("{s:s}", "finished", checksum), error));
+    HC_TRY(hc_journal_add(
+        &run->journal, json_pack("{s:s, s:I}", "finished", checksum, "folder", (json_int_t)hc_path_inode(paths->stage)),
+        error));
     HC_TRY(hc_journal_commit(&run->journal, error));
-    HC_TRY(hc_move_into_place(paths->stage, paths->output, run->options->force, error));
-    HC_TRY(tidy_up(paths, error));
+    status = hc_move_into_place(paths->stage, paths->output, run->options->force, error);
+    if (status == HC_ERR_UNSUPPORTED)
+        status = hc_fail(error, status,
+                         "%s: this file system cannot replace it in one step; the finished result lies in %s: "
+                         "move the old one away, then --resume",
+                         paths->output, paths->stage);
+    if (status == HC_OK)
+        status = tidy_up(paths, error);
 done:
     free(manifest);
     return status;
 }
 
-/* Opens the work folder: an earlier run's to go on with, or a new one. The journal's lock comes first: --force must not
- * take the folder from a run that is at work. */
+/* Opens the journal in the work folder: an earlier run's to go on with, or a new one. Its lock comes first: --force
+ * must not take the folder from a run that is at work. */
 static hc_status open_work(struct hc_run *run, const struct paths *paths, const json_t *identity,
                            struct hc_error *error)
 {
@@ -387,23 +405,43 @@ static hc_status open_work(struct hc_run *run, const struct paths *paths, const 
     HC_TRY(hc_make_parents(paths->work, error));
     HC_TRY(hc_make_directory(paths->work, error));
     HC_TRY(hc_journal_open(&run->journal, paths->journal, fresh, identity, error));
-    if (run->journal.size == 0) {
-        HC_TRY(hc_remove_tree(paths->stage, error)); /* what no journal tells of */
-        HC_TRY(hc_journal_commit(&run->journal, error));
-    }
-    HC_TRY(hc_make_directory(paths->stage, error));
-    HC_TRY(hc_sync_directory(paths->work, error));
 done:
     return status;
 }
 
-/* --resume where nothing is left to do: the output is there, and a run of the same identity made it. */
+/* True also if that cannot be told. */
+static bool is_newer(const char *path, const struct timespec *time)
+{
+    struct stat info;
+    return !path || stat(path, &info) != 0 || info.st_mtim.tv_sec > time->tv_sec ||
+           (info.st_mtim.tv_sec == time->tv_sec && info.st_mtim.tv_nsec > time->tv_nsec);
+}
+
+/* True if a file of the input was written to after the output's manifest. */
+static bool has_newer_input(const struct hc_source *source, const struct paths *paths)
+{
+    char *manifest = hc_path_join(paths->output, HC_MANIFEST);
+    struct stat info;
+    bool newer = !manifest || stat(manifest, &info) != 0;
+    for (size_t i = 0; !newer && i < source->file_count; i++)
+        newer = is_newer(source->files[i].path, &info.st_mtim);
+    for (size_t i = 0; !newer && i < source->copy_count; i++) {
+        char *copy = hc_path_join(source->path, source->copies[i]);
+        newer = is_newer(copy, &info.st_mtim);
+        free(copy);
+    }
+    free(manifest);
+    return newer;
+}
+
+/* --resume where nothing is left to do: the output is there, a run of the same identity made it, and the input has not
+ * changed since: its checksum is one of samples. With --force nothing at the output is taken for granted. */
 static bool is_complete(const struct hc_run *run, const struct paths *paths, const json_t *identity)
 {
     json_t *manifest = NULL, *value;
     const char *key;
-    if (!run->options->resume || is_taken(paths->work) || !is_taken(paths->output) ||
-        hc_manifest_read(paths->output, &manifest, NULL) != HC_OK)
+    if (!run->options->resume || run->options->force || is_taken(paths->work) || !is_taken(paths->output) ||
+        has_newer_input(run->source, paths) || hc_manifest_read(paths->output, &manifest, NULL) != HC_OK)
         return false;
     bool same = true;
     json_object_foreach((json_t *)identity, key, value) same =
@@ -412,32 +450,51 @@ static bool is_complete(const struct hc_run *run, const struct paths *paths, con
     return same;
 }
 
+/* Once the journal is open. */
+static hc_status do_work(struct hc_run *run, const struct paths *paths, const json_t *identity, struct hc_error *error)
+{
+    bool finished;
+    hc_status status;
+    if (run->journal.size == 0) {
+        HC_TRY(hc_remove_tree(paths->stage, error)); /* what no journal tells of */
+        HC_TRY(hc_journal_commit(&run->journal, error));
+    }
+    HC_TRY(hc_make_directory(paths->stage, error));
+    HC_TRY(hc_sync_directory(paths->work, error));
+    HC_TRY(was_finished(run, paths, &finished, error));
+    if (finished) {
+        status = tidy_up(paths, error);
+        goto done;
+    }
+    if (is_taken(paths->output) && !run->options->force) {
+        status =
+            hc_fail(error, HC_ERR_EXISTS, "%s: is there already; --resume with --force replaces it", paths->output);
+        goto done;
+    }
+    run->records_found = json_array_size(run->journal.records);
+    HC_TRY(make_model(run, paths, identity, error));
+    HC_TRY(publish(run, paths, error));
+done:
+    return status;
+}
+
 static hc_status run_on_disk(struct hc_run *run, const char *output, const json_t *identity, struct hc_error *error)
 {
     struct paths paths = {0};
-    bool finished;
     hc_status status;
     HC_TRY(paths_make(output, &paths, error));
-    HC_TRY(hc_check_apart(run->source->path, paths.output, error));
-    HC_TRY(hc_check_apart(run->source->path, paths.work, error));
+    HC_TRY(hc_source_check_apart(run->source, paths.output, error));
+    HC_TRY(hc_source_check_apart(run->source, paths.work, error));
     if (is_complete(run, &paths, identity)) {
         status = tidy_up(&paths, error); /* an empty work folder may be left */
         goto done;
     }
     HC_TRY(check_present(&paths, run->options, error));
     HC_TRY(open_work(run, &paths, identity, error));
-    HC_TRY(was_finished(run, &paths, &finished, error));
-    if (finished) {
-        status = tidy_up(&paths, error);
-        goto done;
-    }
-    if (is_taken(paths.output) && !run->options->force) {
-        status = hc_fail(error, HC_ERR_EXISTS, "%s: is there already; --resume with --force replaces it", paths.output);
-        goto done;
-    }
-    run->records_found = json_array_size(run->journal.records);
-    HC_TRY(make_model(run, &paths, identity, error));
-    HC_TRY(publish(run, &paths, error));
+    bool begun_here = run->journal.size == 0;
+    status = do_work(run, &paths, identity, error);
+    if (status != HC_OK && begun_here && json_array_size(run->journal.records) == 0)
+        tidy_up(&paths, NULL); /* nothing was coded: nothing to go on with, and nothing should be in the way */
 done:
     hc_journal_close(&run->journal);
     paths_free(&paths);
@@ -449,6 +506,26 @@ static bool is_reserved(const char *name)
 {
     const char *dot = strrchr(name, '.');
     return (dot && strncmp(dot, ".hc_", 4) == 0) || strcmp(name, "__metadata__") == 0;
+}
+
+/* Names and patterns go into journal and manifest, which are JSON. */
+static hc_status check_names(const struct hc_source *source, struct hc_error *error)
+{
+    for (size_t i = 0; i < source->file_count; i++)
+        if (!hc_is_utf8(source->files[i].name))
+            return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: its name is not UTF-8", source->files[i].path);
+    for (size_t i = 0; i < source->copy_count; i++)
+        if (!hc_is_utf8(source->copies[i]))
+            return hc_fail(error, HC_ERR_UNSUPPORTED, "%s/%s: its name is not UTF-8", source->path, source->copies[i]);
+    return HC_OK;
+}
+
+static hc_status check_patterns(const hc_patterns *patterns, struct hc_error *error)
+{
+    for (size_t i = 0; i < patterns->count; i++)
+        if (!hc_is_utf8(patterns->items[i]))
+            return hc_fail(error, HC_ERR_ARGUMENT, "the pattern '%s' is not UTF-8", patterns->items[i]);
+    return HC_OK;
 }
 
 /* A model that hyperc made is not compressed twice. */
@@ -478,9 +555,14 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
     if (!run.method)
         return hc_fail(error, HC_ERR_ARGUMENT, "unknown method '%s'", options->method);
     HC_TRY(run.method->options(options, &method_options, error));
+    HC_TRY(check_patterns(&options->only, error));
+    HC_TRY(check_patterns(&options->keep, error));
     HC_TRY(hc_source_open(input, &source, error));
+    HC_TRY(check_names(source, error));
     HC_TRY(check_source(source, error));
     run.source = source;
+    tell_unmatched(&run, "--only", &options->only);
+    tell_unmatched(&run, "--keep", &options->keep);
     HC_TRY(make_config(&run, method_options, error));
     uint64_t weights = 0;
     for (size_t i = 0; i < source->tensor_count; i++)
@@ -488,7 +570,7 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
     hc_meter_begin(&run.meter, context, source->tensor_count, weights);
     identity = identity_json(&run, method_options);
     if (!identity) {
-        status = out_of_memory(error);
+        status = hc_no_memory(error);
         goto done;
     }
     HC_TRY(options->dry_run ? make_model(&run, NULL, identity, error) : run_on_disk(&run, output, identity, error));

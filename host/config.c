@@ -8,7 +8,7 @@
 
 enum { DEPTH = 64 };
 
-#define KEY "\"quantization_config\": "
+#define KEY "\"quantization_config\""
 #define NO_CONFIG "{\n}\n" /* what stands for a config.json that is not there */
 
 /* Joins three stretches of text. */
@@ -24,6 +24,44 @@ static char *join(const char *a, size_t a_bytes, const char *b, const char *c)
     return out;
 }
 
+/* Where the string that begins at `text` ends: behind its second quote. */
+static const char *skip_string(const char *text)
+{
+    for (text++; *text && *text != '"'; text++)
+        if (*text == '\\' && text[1])
+            text++;
+    return *text ? text + 1 : text;
+}
+
+/* Python writes numbers that JSON has not, as in "time_step_limit": [0.0, Infinity]. For the check they become 0. */
+static void tame_numbers(char *text)
+{
+    static const char *const names[] = {"NaN", "Infinity", "-Infinity"};
+    const char *before = ",:[ \t\r\n";
+    for (char *at = text; *at;) {
+        size_t length = 1;
+        for (size_t i = 0; at > text && strchr(before, at[-1]) && i < sizeof names / sizeof *names; i++)
+            if (strncmp(at, names[i], strlen(names[i])) == 0) {
+                length = strlen(names[i]);
+                memset(at, ' ', length);
+                *at = '0';
+            }
+        at += *at == '"' ? (size_t)(skip_string(at) - at) : length;
+    }
+}
+
+static hc_status parse(const char *text, const char *path, json_t **json, struct hc_error *error)
+{
+    char *tame = strdup(text);
+    *json = NULL;
+    if (!tame)
+        return hc_no_memory(error);
+    tame_numbers(tame);
+    hc_status status = hc_json_parse(tame, strlen(tame), DEPTH, path, json, error);
+    free(tame);
+    return status;
+}
+
 hc_status hc_config_add(const char *text, const json_t *quantization, const char *path, char **out,
                         struct hc_error *error)
 {
@@ -32,7 +70,7 @@ hc_status hc_config_add(const char *text, const json_t *quantization, const char
     hc_status status;
     if (!text)
         text = NO_CONFIG;
-    HC_TRY(hc_json_parse(text, strlen(text), DEPTH, path, &json, error));
+    HC_TRY(parse(text, path, &json, error));
     json_t *present = json_object_get(json, "quantization_config");
     if (present) {
         const char *method = json_string_value(json_object_get(present, "quant_method"));
@@ -45,10 +83,10 @@ hc_status hc_config_add(const char *text, const json_t *quantization, const char
         end--;
     value = hc_json_text(quantization, JSON_REAL_PRECISION(15)); /* for people: 0.1, not 0.10000000000000001 */
     if (value)
-        member = join(text[end - 1] == '{' ? "\n  " : ",\n  ", text[end - 1] == '{' ? 3 : 4, KEY, value);
+        member = join(text[end - 1] == '{' ? "\n  " : ",\n  ", text[end - 1] == '{' ? 3 : 4, KEY ": ", value);
     *out = member ? join(text, end, member, text + end) : NULL;
     if (!*out)
-        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status = hc_no_memory(error);
 done:
     json_decref(json);
     free(value);
@@ -56,36 +94,48 @@ done:
     return status;
 }
 
-/* Where the member stands as hc_config_add wrote it; false if it is not found so. */
-static bool find_member(const char *text, const char **begin, const char **end)
+/* Where the value that begins at `text` ends: at the comma or bracket behind it, or the space before these. */
+static const char *skip_value(const char *text)
 {
-    const char *from = strstr(text, KEY);
-    if (!from)
-        return false;
-    const char *to = from + strlen(KEY);
     int depth = 0;
-    do {
-        if (*to == '{' || *to == '[')
-            depth++;
-        else if (*to == '}' || *to == ']')
-            depth--;
-        else if (*to == 0 || depth == 0)
-            return false;
-        to++;
-    } while (depth > 0);
-    while (from > text && isspace((unsigned char)from[-1]))
-        from--;
-    if (from > text && from[-1] == ',')
-        from--;
-    *begin = from;
-    *end = to;
-    return true;
+    const char *end = text;
+    while (*text && (depth > 0 || !strchr(",}]", *text))) {
+        depth += *text == '{' || *text == '[';
+        depth -= *text == '}' || *text == ']';
+        bool space = isspace((unsigned char)*text);
+        text = *text == '"' ? skip_string(text) : text + 1;
+        if (!space)
+            end = text;
+    }
+    return end;
 }
 
-static hc_status cut(const char *text, const char *from, const char *to, char **out, struct hc_error *error)
+static const char *skip_space(const char *text)
 {
-    *out = join(text, (size_t)(from - text), "", to);
-    return *out ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    while (isspace((unsigned char)*text))
+        text++;
+    return text;
+}
+
+/* Where the member of the object `text`, which is sound, stands: with the comma before it, or the one behind it if it
+ * is the first of several. False if there is none; a key with escapes in it is not found. */
+static bool find_member(const char *text, const char **begin, const char **end)
+{
+    const char *from = skip_space(text) + 1, *key = skip_space(from); /* behind the bracket, later at a comma */
+    while (*key == '"') {
+        const char *to = skip_value(skip_space(skip_string(key)) + 1);
+        const char *next = skip_space(to);
+        if (strncmp(key, KEY, strlen(KEY)) == 0) {
+            *begin = from;
+            *end = *from != ',' && *next == ',' ? next + 1 : to;
+            return true;
+        }
+        if (*next != ',')
+            return false;
+        from = next;
+        key = skip_space(next + 1);
+    }
+    return false;
 }
 
 hc_status hc_config_remove(const char *text, const char *path, char **out, struct hc_error *error)
@@ -94,23 +144,23 @@ hc_status hc_config_remove(const char *text, const char *path, char **out, struc
     const char *from, *to;
     hc_status status;
     *out = NULL;
-    HC_TRY(hc_json_parse(text, strlen(text), DEPTH, path, &json, error));
-    json_object_del(json, "quantization_config");
-    if (find_member(text, &from, &to))
-        HC_TRY(cut(text, from, to, out, error));
-    if (*out && strcmp(*out, NO_CONFIG) == 0) {
-        free(*out);
-        *out = NULL;
+    HC_TRY(parse(text, path, &json, error));
+    if (!find_member(text, &from, &to))
+        from = to = text;
+    *out = join(text, (size_t)(from - text), "", to);
+    if (!*out) {
+        status = hc_no_memory(error);
         goto done;
     }
-    check = *out ? json_loads(*out, 0, NULL) : NULL;
-    if (!check || !json_equal(check, json)) { /* somebody edited it: the same object, another layout */
-        free(*out);
-        *out = hc_json_text(json, JSON_INDENT(2));
-        if (!*out)
-            status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
-    }
+    HC_TRY(parse(*out, path, &check, error));
+    json_object_del(json, "quantization_config");
+    if (!json_equal(check, json))
+        status = hc_fail(error, HC_ERR_CORRUPT, "%s: quantization_config cannot be taken out", path);
 done:
+    if (*out && (status != HC_OK || strcmp(*out, NO_CONFIG) == 0)) {
+        free(*out);
+        *out = NULL;
+    }
     json_decref(json);
     json_decref(check);
     return status;

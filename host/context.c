@@ -28,14 +28,19 @@ static hc_status open_engine(hc_context *context, const char *device)
         if (strlen(backend->name) == length && strncmp(backend->name, device, length) == 0)
             return backend->open(&context->engine, &context->kernels, context->threads, spec, &context->error);
     if (strncmp(device, "cuda", length) == 0 && length == 4)
-        return hc_fail(&context->error, HC_ERR_DEVICE,
-                       "device cuda: this build of hyperc has no CUDA (no CUDA compiler was found when it was built)");
+        return hc_fail(&context->error, HC_ERR_DEVICE, "device cuda: this hyperc was built without CUDA");
     return hc_fail(&context->error, HC_ERR_ARGUMENT, "unknown device '%s': cpu, cuda or cuda:N", device);
+}
+
+void hc_context_options_init(hc_context_options *options)
+{
+    *options = (hc_context_options){.tier = HC_TIER_BEST};
 }
 
 hc_status hc_context_create(hc_context **out, const hc_context_options *options)
 {
-    static const hc_context_options defaults = {.tier = HC_TIER_BEST};
+    hc_context_options defaults;
+    hc_context_options_init(&defaults);
     if (!options)
         options = &defaults;
     hc_context *context = calloc(1, sizeof *context);

@@ -1,6 +1,7 @@
 /* hc_decompress: a compressed model back to plain safetensors. */
 #include "config.h"
 #include "context.h"
+#include "directory.h"
 #include "files.h"
 #include "header.h"
 #include "json.h"
@@ -10,9 +11,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define CONFIG_NAME "config.json"
-#define INDEX_NAME "model.safetensors.index.json"
 
 enum { ALL_FILES = -1, MAX_CONFIG = 64 << 20, COPY_BYTES = 4 << 20 };
 
@@ -29,7 +27,9 @@ struct target {
     struct restore *restore;
     struct hc_out out;
     uint64_t position;
-    hc_type type; /* of the tensor at hand */
+    /* of the tensor at hand: */
+    hc_type type;
+    bool own; /* the type is its original one, and holds all its weights */
 };
 
 void hc_decompress_options_init(hc_decompress_options *options)
@@ -55,22 +55,40 @@ static uint64_t bytes_of(const struct restore *restore, const struct hc_model_te
 
 /* ---- One tensor ----------------------------------------------------------------------------- */
 
-static const void *convert(struct restore *restore, hc_type type, const float *weights, size_t n)
+/* True if one of the halves is infinite: decoded weights are finite, so the type was too narrow for it. With `hold` it
+ * becomes the largest finite value instead. */
+static bool overflows(uint16_t *halves, size_t n, uint16_t infinity, bool hold)
 {
+    bool any = false;
+    for (size_t i = 0; i < n; i++)
+        if ((halves[i] & 0x7fff) == infinity) {
+            any = !hold;
+            halves[i] = (uint16_t)(halves[i] - hold); /* the number below infinity is the largest finite one */
+        }
+    return any;
+}
+
+/* A stretch in the type of the target, in *converted; false if that type cannot hold a weight. What only the error of
+ * coding took beyond the tensor's own type is held at its end. */
+static bool convert(const struct target *target, const float *weights, size_t n, const void **converted)
+{
+    struct restore *restore = target->restore;
     const struct hc_convert_ops *ops = &restore->meter.context->kernels.convert;
-    switch (type) {
+    *converted = restore->converted;
+    switch (target->type) {
     case HC_TYPE_F16:
         ops->f32_to_f16(weights, n, restore->converted);
-        return restore->converted;
+        return !overflows(restore->converted, n, 0x7c00, target->own);
     case HC_TYPE_BF16:
         ops->f32_to_bf16(weights, n, restore->converted);
-        return restore->converted;
+        return !overflows(restore->converted, n, 0x7f80, target->own);
     case HC_TYPE_F64:
         for (size_t i = 0; i < n; i++)
             ((double *)restore->converted)[i] = weights[i];
-        return restore->converted;
+        return true;
     default:
-        return weights;
+        *converted = weights;
+        return true;
     }
 }
 
@@ -78,8 +96,11 @@ static hc_status write_stretch(void *user, uint64_t first, uint64_t count, const
 {
     struct target *target = user;
     size_t bytes = count * hc_type_block_bytes(target->type);
-    hc_status status = hc_out_write_at(&target->out, target->position,
-                                       convert(target->restore, target->type, weights, count), bytes, error);
+    const void *converted;
+    if (!convert(target, weights, count, &converted))
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "tensor %.200s: has weights that %s cannot hold",
+                       target->restore->meter.progress.tensor, hc_type_name(target->type));
+    hc_status status = hc_out_write_at(&target->out, target->position, converted, bytes, error);
     target->position += bytes;
     return status == HC_OK ? hc_meter_report(&target->restore->meter, first + count, error) : status;
 }
@@ -91,6 +112,8 @@ static hc_status write_kept(struct target *target, const struct hc_tensor *store
         uint64_t rest = stored->bytes - at, bytes = rest < COPY_BYTES ? rest : COPY_BYTES;
         status = hc_out_write_at(&target->out, target->position, stored->data + at, bytes, error);
         target->position += bytes;
+        if (status == HC_OK)
+            status = hc_meter_report(&target->restore->meter, 0, error);
     }
     return status;
 }
@@ -100,7 +123,11 @@ static hc_status write_tensor(struct target *target, const struct hc_model_tenso
     struct restore *restore = target->restore;
     restore->meter.progress.tensor = tensor->name;
     target->type = type_of(restore, tensor);
+    target->own = target->type == tensor->info.type;
     hc_status status = hc_meter_report(&restore->meter, 0, error);
+    if (status == HC_OK && !hc_checksum_is(tensor->stored->data, tensor->stored->bytes, tensor->description.checksum))
+        status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %.200s: fails its checksum",
+                         restore->model->source->files[tensor->stored->file].path, tensor->name);
     if (status == HC_OK)
         status = tensor->description.method ? hc_model_decode(&restore->meter.context->engine, tensor, restore->weights,
                                                               write_stretch, target, error)
@@ -142,7 +169,7 @@ static hc_status add_to_header(void *user, const struct hc_model_tensor *tensor,
 {
     struct header_maker *maker = user;
     if (maker->weight_map && json_object_set_new(maker->weight_map, tensor->name, json_string(maker->name)) != 0)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     return hc_header_tensor(&maker->header, tensor->name, type_of(maker->restore, tensor), tensor->info.rank,
                             tensor->info.shape, bytes_of(maker->restore, tensor), error);
 }
@@ -191,10 +218,10 @@ done:
 
 static hc_status restore_config(const struct restore *restore, const char *stage, struct hc_error *error)
 {
-    char *from = hc_path_join(restore->model->source->path, CONFIG_NAME), *to = hc_path_join(stage, CONFIG_NAME);
+    char *from = hc_path_join(restore->model->source->path, HC_CONFIG_NAME), *to = hc_path_join(stage, HC_CONFIG_NAME);
     char *text = NULL, *out = NULL;
     size_t bytes;
-    hc_status status = from && to ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_status status = from && to ? HC_OK : hc_no_memory(error);
     if (status != HC_OK || !hc_path_exists(from))
         goto done;
     HC_TRY(hc_read_file(from, MAX_CONFIG, &text, &bytes, error));
@@ -215,10 +242,10 @@ static hc_status restore_copies(const struct restore *restore, const char *stage
     hc_status status = HC_OK;
     for (size_t i = 0; status == HC_OK && i < source->copy_count; i++) {
         const char *name = source->copies[i];
-        if (strcmp(name, CONFIG_NAME) == 0 || strcmp(name, HC_MANIFEST) == 0)
+        if (strcmp(name, HC_CONFIG_NAME) == 0 || strcmp(name, HC_MANIFEST) == 0)
             continue;
         char *from = hc_path_join(source->path, name), *to = hc_path_join(stage, name);
-        status = from && to ? hc_make_parents(to, error) : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status = from && to ? hc_make_parents(to, error) : hc_no_memory(error);
         if (status == HC_OK)
             status = hc_copy_file(from, to, NULL, NULL, error);
         free(from);
@@ -234,9 +261,8 @@ static hc_status write_index(const struct restore *restore, const char *stage, c
     for (size_t i = 0; i < restore->model->tensor_count; i++)
         total += bytes_of(restore, &restore->model->tensors[i]);
     json_t *index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", weight_map);
-    char *text = hc_json_text(index, JSON_INDENT(2)), *path = hc_path_join(stage, INDEX_NAME);
-    hc_status status =
-        text && path ? hc_write_file(path, text, strlen(text), error) : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    char *text = hc_json_text(index, JSON_INDENT(2)), *path = hc_path_join(stage, HC_INDEX_NAME);
+    hc_status status = text && path ? hc_write_file(path, text, strlen(text), error) : hc_no_memory(error);
     json_decref(index);
     free(text);
     free(path);
@@ -252,11 +278,11 @@ static hc_status restore_folder(struct restore *restore, const char *stage, stru
     HC_TRY(hc_make_directory(stage, error));
     for (size_t f = 0; status == HC_OK && f < source->file_count; f++) {
         char *path = hc_path_join(stage, source->files[f].name);
-        status = path ? restore_file(restore, (int)f, path, source->files[f].name, weight_map, error)
-                      : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status =
+            path ? restore_file(restore, (int)f, path, source->files[f].name, weight_map, error) : hc_no_memory(error);
         free(path);
     }
-    if (status == HC_OK && source->file_count > 1)
+    if (status == HC_OK && hc_source_needs_index(source))
         status = write_index(restore, stage, weight_map, error);
     if (status == HC_OK)
         status = restore_config(restore, stage, error);
@@ -286,16 +312,28 @@ static hc_status check_options(const hc_decompress_options *options, struct hc_e
     return hc_fail(error, HC_ERR_ARGUMENT, "decompress writes F32, F16, BF16 or F64");
 }
 
-static hc_status check_output(const char *input, const char *output, const char *stage, bool force,
-                              struct hc_error *error)
+/* What lies there may be replaced: by a file only a file, by a folder only a model. */
+static hc_status check_replaceable(const char *path, bool file, struct hc_error *error)
+{
+    if (!file)
+        return hc_check_replaceable(path, error);
+    return hc_path_is_directory(path)
+               ? hc_fail(error, HC_ERR_EXISTS, "%s: is a folder, and a file is to be written", path)
+               : HC_OK;
+}
+
+static hc_status check_output(const struct hc_source *input, const char *output, const char *stage, bool file,
+                              bool force, struct hc_error *error)
 {
     hc_status status;
-    HC_TRY(hc_check_apart(input, output, error));
-    HC_TRY(hc_check_apart(input, stage, error));
+    HC_TRY(hc_source_check_apart(input, output, error));
+    HC_TRY(hc_source_check_apart(input, stage, error));
     if (!force && hc_path_exists(output) && !hc_path_is_empty_directory(output))
         return hc_fail(error, HC_ERR_EXISTS, "%s: is there already; --force replaces it", output);
     if (!force && hc_path_exists(stage))
         return hc_fail(error, HC_ERR_EXISTS, "%s: an interrupted run lies there; --force starts over", stage);
+    HC_TRY(check_replaceable(output, file, error));
+    HC_TRY(check_replaceable(stage, file, error));
     HC_TRY(hc_remove_tree(stage, error));
 done:
     return status;
@@ -304,12 +342,12 @@ done:
 static hc_status restore_to(struct restore *restore, const char *output, struct hc_error *error)
 {
     char *place = hc_path_trim(output), *stage = place ? hc_path_append(place, ".partial") : NULL;
-    const char *input = restore->model->source->path;
-    hc_status status = stage ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    bool file = names_a_file(output);
+    hc_status status = stage ? HC_OK : hc_no_memory(error);
     if (status != HC_OK)
         goto done;
-    HC_TRY(check_output(input, place, stage, restore->options->force, error));
-    if (names_a_file(place)) {
+    HC_TRY(check_output(restore->model->source, place, stage, file, restore->options->force, error));
+    if (file) {
         HC_TRY(hc_make_parents(place, error));
         status = restore_file(restore, ALL_FILES, stage, place, NULL, error);
     } else {
@@ -342,7 +380,7 @@ hc_status hc_decompress(hc_context *context, const char *input, const char *outp
     restore.weights = malloc(HC_MODEL_STRETCH * sizeof(float));
     restore.converted = malloc(HC_MODEL_STRETCH * sizeof(double));
     if (!restore.weights || !restore.converted) {
-        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status = hc_no_memory(error);
         goto done;
     }
     hc_model_totals totals;

@@ -122,7 +122,7 @@ static hc_status parse_object(const json_t *json, struct hc_description *descrip
     }
     const char *because = json_string_value(json_object_get(json, "kept"));
     description->kept_because = because ? strdup(because) : NULL;
-    return because && !description->kept_because ? hc_fail(error, HC_ERR_MEMORY, "out of memory") : HC_OK;
+    return because && !description->kept_because ? hc_no_memory(error) : HC_OK;
 }
 
 hc_status hc_description_parse(const char *text, struct hc_description *description, struct hc_error *error)

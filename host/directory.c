@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "files.h"
+#include "manifest.h"
 
 enum { FOLDERS_DEEP = 2 };
 
@@ -75,9 +76,12 @@ static bool is_foreign(const char *name)
     return false;
 }
 
-static bool is_weights_index(const char *name)
+hc_status hc_directory_leave_out(struct hc_directory *directory, const char *name, const char *why,
+                                 struct hc_error *error)
 {
-    return ends_with(name, ".safetensors.index.json") || ends_with(name, ".bin.index.json");
+    struct hc_error line; /* for its text: names may hold anything, and lines are shown */
+    hc_fail(&line, HC_OK, "%.800s: not copied: %s", name, why);
+    return hc_names_add(&directory->left_out, line.text, error);
 }
 
 /* Where links may lead: real paths. */
@@ -127,24 +131,41 @@ struct listing {
 
 static hc_status list_folder(struct listing *listing, const char *folder, unsigned depth);
 
+static hc_status leave_out(struct listing *listing, const char *relative, const char *why)
+{
+    return hc_directory_leave_out(listing->directory, relative, why, listing->error);
+}
+
+/* The list of a file at the top that may be the model; NULL if it is none. */
+static struct hc_names *list_of_weights(struct hc_directory *directory, const char *name)
+{
+    return ends_with(name, ".safetensors") ? &directory->safetensors
+           : ends_with(name, ".gguf")      ? &directory->gguf
+           : is_foreign(name)              ? &directory->foreign
+                                           : NULL;
+}
+
 /* Puts the regular file `relative`, found at `path`, into its list. */
 static hc_status list_file(struct listing *listing, const char *relative, const char *path, const struct stat *status,
                            bool is_link)
 {
     struct hc_directory *directory = listing->directory;
     bool top = strchr(relative, '/') == NULL;
-    if (is_weights_index(relative)) {
-        directory->indexed = directory->indexed || strcmp(relative, HC_INDEX_NAME) == 0;
+    struct hc_names *weights = top ? list_of_weights(directory, relative) : NULL;
+    if (weights)
+        return hc_names_add(weights, relative, listing->error);
+    if (strcmp(relative, HC_INDEX_NAME) == 0) {
+        directory->indexed = true;
         return HC_OK;
     }
-    if (ends_with(relative, ".safetensors"))
-        return top ? hc_names_add(&directory->safetensors, relative, listing->error) : HC_OK;
-    if (ends_with(relative, ".gguf"))
-        return top ? hc_names_add(&directory->gguf, relative, listing->error) : HC_OK;
-    if (is_foreign(relative))
-        return top ? hc_names_add(&directory->foreign, relative, listing->error) : HC_OK;
-    if (status->st_size > HC_COPY_MAX_BYTES || (is_link && !link_stays_inside(path, &listing->roots)))
-        return hc_names_add(&directory->left_out, relative, listing->error);
+    if (is_foreign(relative) || ends_with(relative, ".gguf") || ends_with(relative, ".bin.index.json"))
+        return leave_out(listing, relative, HC_FOREIGN);
+    if (top && ends_with(relative, ".safetensors.index.json"))
+        return leave_out(listing, relative, HC_UNUSED);
+    if (status->st_size > HC_COPY_MAX_BYTES)
+        return leave_out(listing, relative, "larger than 64 MiB");
+    if (is_link && !link_stays_inside(path, &listing->roots))
+        return leave_out(listing, relative, "a link that leads out of the folder");
     return hc_names_add(&directory->copies, relative, listing->error);
 }
 
@@ -157,13 +178,14 @@ static hc_status list_entry(struct listing *listing, const char *relative, unsig
     struct stat status;
     bool found = lstat(path, &status) == 0;
     bool is_link = found && S_ISLNK(status.st_mode);
-    if (is_link)
-        found = stat(path, &status) == 0;
-    /* What vanished meanwhile, a link to nothing, a device, a socket: nothing to copy. */
-    if (found && S_ISREG(status.st_mode))
+    bool leads_somewhere = found && (!is_link || stat(path, &status) == 0);
+    if (leads_somewhere && S_ISREG(status.st_mode))
         result = list_file(listing, relative, path, &status, is_link);
-    else if (found && S_ISDIR(status.st_mode) && !is_link && depth < FOLDERS_DEEP)
-        result = list_folder(listing, relative, depth + 1);
+    else if (leads_somewhere && S_ISDIR(status.st_mode) && !is_link)
+        result = depth < FOLDERS_DEEP ? list_folder(listing, relative, depth + 1)
+                                      : leave_out(listing, relative, "a folder too deep");
+    else if (found) /* or it vanished meanwhile */
+        result = leave_out(listing, relative, is_link ? "a link to no file" : "neither file nor folder");
     free(path);
     return result;
 }
@@ -229,4 +251,23 @@ void hc_directory_free(struct hc_directory *directory)
     hc_names_free(&directory->foreign);
     hc_names_free(&directory->copies);
     hc_names_free(&directory->left_out);
+}
+
+hc_status hc_check_replaceable(const char *path, struct hc_error *error)
+{
+    if (!hc_path_exists(path))
+        return HC_OK;
+    DIR *folder = opendir(path);
+    if (!folder)
+        return hc_fail(error, HC_ERR_EXISTS, "%s: is there, and is no folder that --force could replace", path);
+    bool any = false, model = false;
+    for (struct dirent *entry; !model && (entry = readdir(folder));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        any = true;
+        model = strcmp(entry->d_name, HC_MANIFEST) == 0 || ends_with(entry->d_name, ".safetensors");
+    }
+    closedir(folder);
+    return model || !any ? HC_OK
+                         : hc_fail(error, HC_ERR_EXISTS, "%s: holds no model: --force does not replace it", path);
 }

@@ -3,13 +3,14 @@
  * host/engine_cpu.c spreads the blocks over threads; cuda/ registers another. Both give the same bits: sums
  * are made block by block in the stated lanes (kernels/common/pair.h), and added over blocks exactly
  * (exact_sum.h), so that neither threads, nor devices, nor where a stretch is cut can show. A stretch begins at a
- * multiple of HC_PAIR_BLOCK weights of its piece.
+ * multiple of HC_BLOCK weights of its piece.
  *
  * A *piece* is what is fitted and coded as a whole: a tensor, or one expert of a 3-D expert tensor.
  */
 #ifndef HC_HOST_ENGINE_H
 #define HC_HOST_ENGINE_H
 
+#include "compare/compare.h"
 #include "error.h"
 #include "exact_sum.h"
 #include "source.h"
@@ -43,6 +44,7 @@ struct hc_compare_sum {
 };
 
 void hc_compare_add(struct hc_compare_sum *sum, const struct hc_compare_sum *other);
+void hc_compare_add_block(struct hc_compare_sum *sum, const struct hc_compare *block);
 
 struct hc_engine {
     const struct hc_engine_table *table;
@@ -50,7 +52,7 @@ struct hc_engine {
     void *state;                      /* of the engine */
 };
 
-/* Every function works on the weights first .. first + count - 1 of a piece (first a multiple of HC_PAIR_BLOCK),
+/* Every function works on the weights first .. first + count - 1 of a piece (first a multiple of HC_BLOCK),
  * *adds* to its result, and returns when that is complete. */
 struct hc_engine_table {
     const char *name;

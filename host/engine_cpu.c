@@ -19,22 +19,21 @@ static const float *block_weights(const struct hc_kernels *kernels, const struct
                                   size_t n, float *buffer)
 {
     const struct hc_tensor *tensor = piece->tensor;
-    const uint8_t *data = tensor->data + 4 * (piece->first + first);
-    if (tensor->type == HC_TYPE_F32 && !tensor->permuted_heads && (uintptr_t)data % sizeof(float) == 0)
-        return (const float *)(const void *)data;
+    if (tensor->type == HC_TYPE_F32 && !tensor->permuted_heads && (uintptr_t)tensor->data % sizeof(float) == 0)
+        return (const float *)(const void *)tensor->data + piece->first + first;
     hc_tensor_read(tensor, kernels, piece->first + first, n, buffer);
     return buffer;
 }
 
 static int64_t block_count(uint64_t count)
 {
-    return (int64_t)((count + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK);
+    return (int64_t)((count + HC_BLOCK - 1) / HC_BLOCK);
 }
 
 static size_t block_size(uint64_t count, int64_t block)
 {
-    uint64_t rest = count - (uint64_t)block * HC_PAIR_BLOCK;
-    return rest < HC_PAIR_BLOCK ? (size_t)rest : HC_PAIR_BLOCK;
+    uint64_t rest = count - (uint64_t)block * HC_BLOCK;
+    return rest < HC_BLOCK ? (size_t)rest : HC_BLOCK;
 }
 
 /* Threads for a stretch: few blocks do not pay for waking many. */
@@ -52,12 +51,12 @@ static hc_status cpu_moments(struct hc_engine *engine, const struct hc_piece *pi
 #pragma omp parallel num_threads(team(cpu, count))
     {
         struct hc_moments_sum mine = {0};
-        float buffer[HC_PAIR_BLOCK];
+        float buffer[HC_BLOCK];
 #pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < block_count(count); b++) {
             struct hc_pair_moments result;
             size_t n = block_size(count, b);
-            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_BLOCK, n, buffer);
             cpu->kernels->pair_moments.block(weights, n, &result);
             mine.non_finite += result.non_finite;
             if (result.non_finite)
@@ -84,10 +83,10 @@ static hc_status cpu_extent(struct hc_engine *engine, const struct hc_piece *pie
     uint64_t outer = 0;
 #pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic) reduction(max : farthest) reduction(+ : outer)
     for (int64_t b = 0; b < block_count(count); b++) {
-        float buffer[HC_PAIR_BLOCK];
+        float buffer[HC_BLOCK];
         struct hc_pair_extent result;
         size_t n = block_size(count, b);
-        const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+        const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_BLOCK, n, buffer);
         cpu->kernels->pair_extent.block(weights, n, grid, &result);
         if (result.max_distance2 > farthest)
             farthest = result.max_distance2;
@@ -115,7 +114,7 @@ static void try_block(const struct hc_kernels *kernels, const float *weights, si
     add_search(&sums[0], &result, 1);
     if (grid_count == 1 || result.max_code[1] < 0)
         return;
-    float outer[HC_PAIR_BLOCK + 1];
+    float outer[HC_BLOCK + 1];
     size_t outer_weights = kernels->pair_search.outer(weights, n, &grids[0], outer);
     for (size_t g = 1; g < grid_count; g++) {
         kernels->pair_search.block(outer, outer_weights, &grids[g], NULL, &result);
@@ -135,11 +134,11 @@ static hc_status cpu_try(struct hc_engine *engine, const struct hc_piece *piece,
         memset(mine, 0, sizeof mine);
         for (size_t g = 0; g < grid_count; g++)
             mine[g].max_code[0] = mine[g].max_code[1] = -1;
-        float buffer[HC_PAIR_BLOCK];
+        float buffer[HC_BLOCK];
 #pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < block_count(count); b++) {
             size_t n = block_size(count, b);
-            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_BLOCK, n, buffer);
             try_block(cpu->kernels, weights, n, grids, grid_count, mine);
         }
 #pragma omp critical
@@ -156,7 +155,7 @@ static hc_status cpu_try(struct hc_engine *engine, const struct hc_piece *piece,
 /* Bytes of the codes of one full block. */
 static size_t block_bytes(unsigned bits)
 {
-    return HC_PAIR_BLOCK / 2 / 8 * (size_t)bits;
+    return HC_BLOCK / 2 / 8 * (size_t)bits;
 }
 
 static hc_status cpu_encode(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
@@ -166,11 +165,11 @@ static hc_status cpu_encode(struct hc_engine *engine, const struct hc_piece *pie
     const struct cpu_state *cpu = state_of(engine);
 #pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic)
     for (int64_t b = 0; b < block_count(count); b++) {
-        float buffer[HC_PAIR_BLOCK];
-        uint32_t codes[HC_PAIR_BLOCK / 2];
+        float buffer[HC_BLOCK];
+        uint32_t codes[HC_BLOCK / 2];
         struct hc_pair_search result;
         size_t n = block_size(count, b);
-        const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+        const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_BLOCK, n, buffer);
         cpu->kernels->pair_search.block(weights, n, grid, codes, &result);
         cpu->kernels->bitpack.pack(codes, (n + 1) / 2, bits, out + (size_t)b * block_bytes(bits));
     }
@@ -191,17 +190,11 @@ static hc_status cpu_decode(struct hc_engine *engine, const uint8_t *in, uint64_
     for (int64_t b = 0; b < block_count(count); b++) {
         size_t n = block_size(count, b);
         const uint8_t *codes = in + (size_t)b * block_bytes(bits);
-        float *to = out + (size_t)b * HC_PAIR_BLOCK;
-        bad += cpu->kernels->pair_decode.block(codes, n / 2, bits, table, entries, to);
-        if (n % 2) { /* the second weight of the last pair is padding */
-            uint32_t code = 0;
-            for (unsigned i = 0; i < bits; i++) {
-                size_t bit = (n / 2) * bits + i;
-                code |= (uint32_t)(codes[bit / 8] >> (bit % 8) & 1) << i;
-            }
-            bad += code >= entries;
-            to[n - 1] = table[code < entries ? code : 0][0];
-        }
+        float *to = out + (size_t)b * HC_BLOCK, whole[HC_BLOCK];
+        bool odd = n % 2 != 0; /* the second weight of the last pair is padding, for which `out` has no room */
+        bad += cpu->kernels->pair_decode.block(codes, (n + 1) / 2, bits, table, entries, odd ? whole : to);
+        if (odd)
+            memcpy(to, whole, n * sizeof *to);
     }
     return check_codes(bad, error);
 }
@@ -215,20 +208,16 @@ static hc_status cpu_compare(struct hc_engine *engine, const struct hc_piece *pi
 #pragma omp parallel num_threads(team(cpu, count)) reduction(+ : bad)
     {
         struct hc_compare_sum mine = {0};
-        float buffer[HC_PAIR_BLOCK], decoded[HC_PAIR_BLOCK];
+        float buffer[HC_BLOCK], decoded[HC_BLOCK];
 #pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < block_count(count); b++) {
             struct hc_compare result;
             size_t n = block_size(count, b);
-            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_PAIR_BLOCK, n, buffer);
+            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_BLOCK, n, buffer);
             bad += cpu->kernels->pair_decode.block(in + (size_t)b * block_bytes(bits), (n + 1) / 2, bits, table,
                                                    entries, decoded);
             cpu->kernels->compare.block(weights, decoded, n, &result);
-            hc_exact_add(&mine.abs_error, result.abs_error);
-            hc_exact_add(&mine.squared_error, result.squared_error);
-            hc_exact_add(&mine.squared_weights, result.squared_weights);
-            if (result.max_abs_error > mine.max_abs_error)
-                mine.max_abs_error = result.max_abs_error;
+            hc_compare_add_block(&mine, &result);
         }
 #pragma omp critical
         hc_compare_add(sum, &mine);
@@ -257,7 +246,7 @@ hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kerne
 {
     struct cpu_state *state = malloc(sizeof *state);
     if (!state)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     *state = (struct cpu_state){kernels, threads};
     *engine = (struct hc_engine){&cpu_table, kernels, state};
     return HC_OK;

@@ -8,8 +8,8 @@ struct hc_error {
     char text[1024];
 };
 
-/* Writes the line (cut to fit, control characters replaced) and returns `status`, so that `return
- * hc_fail(...)` reads well. `error` may be NULL. */
+/* Writes the line (cut to fit; control characters and what is not UTF-8 become '?') and returns `status`, so that
+ * `return hc_fail(...)` reads well. `error` may be NULL. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
@@ -22,6 +22,9 @@ __attribute__((format(printf, 2, 3)))
 #endif
 hc_status
 hc_fail_errno(struct hc_error *error, const char *format, ...);
+
+/* The failure that is everywhere. */
+hc_status hc_no_memory(struct hc_error *error);
 
 /* Relays a failure from the middle of a function that ends in one `done:` label. */
 #define HC_TRY(call)                                                                                                   \

@@ -66,6 +66,12 @@ bool hc_path_exists(const char *path)
     return lstat(path, &info) == 0;
 }
 
+uint64_t hc_path_inode(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 ? (uint64_t)info.st_ino : 0;
+}
+
 bool hc_path_is_directory(const char *path)
 {
     struct stat info;
@@ -121,9 +127,32 @@ hc_status hc_check_apart(const char *input, const char *output, struct hc_error 
 
 /* ---- Folders -------------------------------------------------------------------------------- */
 
+hc_status hc_sync_directory(const char *path, struct hc_error *error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return hc_fail_errno(error, "%s: cannot open the folder", path);
+    /* Some file systems cannot sync a folder, and say EINVAL: then there is nothing more to be done. */
+    hc_status status = fsync(fd) == 0 || errno == EINVAL ? HC_OK : hc_fail_errno(error, "%s: cannot sync", path);
+    close(fd);
+    return status;
+}
+
+static hc_status sync_parent(const char *path, struct hc_error *error)
+{
+    char *parent = hc_path_parent(path);
+    if (!parent)
+        return hc_no_memory(error);
+    hc_status status = hc_sync_directory(parent, error);
+    free(parent);
+    return status;
+}
+
 hc_status hc_make_directory(const char *path, struct hc_error *error)
 {
-    if (mkdir(path, 0777) == 0 || (errno == EEXIST && hc_path_is_directory(path)))
+    if (mkdir(path, 0777) == 0)
+        return sync_parent(path, error);
+    if (errno == EEXIST && hc_path_is_directory(path))
         return HC_OK;
     return hc_fail_errno(error, "%s: cannot make the folder", path);
 }
@@ -132,7 +161,7 @@ hc_status hc_make_parents(const char *path, struct hc_error *error)
 {
     char *copy = strdup(path);
     if (!copy)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     hc_status status = HC_OK;
     for (char *slash = strchr(copy + 1, '/'); slash && status == HC_OK; slash = strchr(slash + 1, '/')) {
         *slash = 0;
@@ -181,32 +210,14 @@ hc_status hc_remove_tree(const char *path, struct hc_error *error)
     return remove_entry(AT_FDCWD, path, path, error);
 }
 
-hc_status hc_sync_directory(const char *path, struct hc_error *error)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return hc_fail_errno(error, "%s: cannot open the folder", path);
-    /* Some file systems cannot sync a folder, and say EINVAL: then there is nothing more to be done. */
-    hc_status status = fsync(fd) == 0 || errno == EINVAL ? HC_OK : hc_fail_errno(error, "%s: cannot sync", path);
-    close(fd);
-    return status;
-}
-
-static hc_status sync_parent(const char *path, struct hc_error *error)
-{
-    char *parent = hc_path_parent(path);
-    if (!parent)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
-    hc_status status = hc_sync_directory(parent, error);
-    free(parent);
-    return status;
-}
-
 hc_status hc_move_into_place(const char *from, const char *to, bool replace, struct hc_error *error)
 {
     int result = -1;
     if (replace && hc_path_exists(to)) {
         result = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE);
+        if (result != 0 && (errno == EINVAL || errno == ENOSYS))
+            return hc_fail(error, HC_ERR_UNSUPPORTED,
+                           "%s: this file system cannot replace it in one step: move it away first", to);
     } else if (hc_path_is_empty_directory(to)) {
         result = rename(from, to);
     } else {
@@ -227,7 +238,7 @@ hc_status hc_out_open(struct hc_out *out, const char *path, bool truncate, struc
     out->path = strdup(path);
     out->fd = -1;
     if (!out->path)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     out->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (truncate ? O_TRUNC : 0), 0666);
     return out->fd < 0 ? hc_fail_errno(error, "%s: cannot write", path) : HC_OK;
 }
@@ -264,30 +275,22 @@ uint64_t hc_out_size(const struct hc_out *out)
     return fstat(out->fd, &info) == 0 ? (uint64_t)info.st_size : 0;
 }
 
-hc_status hc_out_checksum(const struct hc_out *out, uint64_t offset, uint64_t bytes, char *checksum,
-                          struct hc_error *error)
+hc_status hc_out_read_at(const struct hc_out *out, uint64_t offset, void *data, size_t bytes, struct hc_error *error)
 {
-    struct hc_checksum_stream *stream = hc_checksum_create();
-    char *buffer = malloc(COPY_BYTES);
-    hc_status status = stream && buffer ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
-    while (status == HC_OK && bytes > 0) {
-        ssize_t got = pread(out->fd, buffer, bytes < COPY_BYTES ? bytes : COPY_BYTES, (off_t)offset);
+    char *at = data;
+    while (bytes > 0) {
+        ssize_t got = pread(out->fd, at, bytes, (off_t)offset);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0) {
-            status = got < 0 ? hc_fail_errno(error, "%s: cannot read", out->path)
-                             : hc_fail(error, HC_ERR_CORRUPT, "%s: ends too early", out->path);
-            break;
-        }
-        hc_checksum_add(stream, buffer, (size_t)got);
+        if (got < 0)
+            return hc_fail_errno(error, "%s: cannot read", out->path);
+        if (got == 0)
+            return hc_fail(error, HC_ERR_CORRUPT, "%s: ends too early", out->path);
+        at += got;
         offset += (uint64_t)got;
-        bytes -= (uint64_t)got;
+        bytes -= (size_t)got;
     }
-    if (status == HC_OK)
-        hc_checksum_text(stream, checksum);
-    free(buffer);
-    hc_checksum_destroy(stream);
-    return status;
+    return HC_OK;
 }
 
 hc_status hc_out_sync(struct hc_out *out, struct hc_error *error)
@@ -298,10 +301,10 @@ hc_status hc_out_sync(struct hc_out *out, struct hc_error *error)
 hc_status hc_out_finish(struct hc_out *out, struct hc_error *error)
 {
     hc_status status = hc_out_sync(out, error);
-    if (status == HC_OK && close(out->fd) != 0)
+    int fd = out->fd;
+    out->fd = -1; /* closed once, even if that fails */
+    if (close(fd) != 0 && status == HC_OK)
         status = hc_fail_errno(error, "%s: cannot close", out->path);
-    if (status == HC_OK)
-        out->fd = -1;
     hc_out_close(out);
     return status;
 }
@@ -370,7 +373,7 @@ hc_status hc_read_file(const char *path, size_t limit, char **data, size_t *byte
     }
     buffer = malloc(size + 1);
     if (!buffer) {
-        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status = hc_no_memory(error);
         goto done;
     }
     ssize_t got = read_full(fd, buffer, size);
@@ -398,7 +401,7 @@ static hc_status drain(const char *path, struct hc_out *out, char *checksum, uin
     char *buffer = malloc(COPY_BYTES);
     hc_status status = HC_OK;
     if (!stream || !buffer) {
-        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status = hc_no_memory(error);
         goto done;
     }
     HC_TRY(open_regular(path, &fd, &size, error));

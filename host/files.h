@@ -16,19 +16,23 @@ char *hc_path_parent(const char *path);
 bool hc_path_exists(const char *path);
 bool hc_path_is_directory(const char *path);
 bool hc_path_is_empty_directory(const char *path);
+/* The number that a file or folder keeps when it is renamed; 0 if there is none. */
+uint64_t hc_path_inode(const char *path);
 /* True if both exist and are the same file or folder, or `inner` lies somewhere below `outer`. */
 bool hc_path_contains(const char *outer, const char *inner);
 /* HC_ERR_ARGUMENT if the output, which need not exist yet, is the input, or one lies in the other: replacing an output
  * that holds the input would lose it, and an output in the input would be taken for a part of it. */
 hc_status hc_check_apart(const char *input, const char *output, struct hc_error *error);
 
-hc_status hc_make_directory(const char *path, struct hc_error *error); /* one that is there is fine */
-hc_status hc_make_parents(const char *path, struct hc_error *error);   /* every folder above `path` */
-hc_status hc_remove_tree(const char *path, struct hc_error *error);    /* one that is not there is fine */
+/* One that is there is fine; a new one is synced in its parent. */
+hc_status hc_make_directory(const char *path, struct hc_error *error);
+hc_status hc_make_parents(const char *path, struct hc_error *error); /* every folder above `path` */
+hc_status hc_remove_tree(const char *path, struct hc_error *error);  /* one that is not there is fine */
 hc_status hc_sync_directory(const char *path, struct hc_error *error);
 
 /* Puts `from` in the place of `to`, atomically. With `replace`, what lies at `to` takes the place of `from` (whatever
- * the kinds); without, `to` must not exist, or be an empty folder. Both folders' parents are synced. */
+ * the kinds); without, `to` must not exist, or be an empty folder. Both folders' parents are synced.
+ * HC_ERR_UNSUPPORTED, with nothing changed, if the file system cannot exchange two folders. */
 hc_status hc_move_into_place(const char *from, const char *to, bool replace, struct hc_error *error);
 
 /* A file that is being written. */
@@ -45,9 +49,8 @@ void hc_out_start_sync(struct hc_out *out, uint64_t offset, uint64_t bytes);
 hc_status hc_out_resize(struct hc_out *out, uint64_t size, struct hc_error *error);
 /* Bytes in the file by now; 0 if that cannot be told. */
 uint64_t hc_out_size(const struct hc_out *out);
-/* Checksum (HC_CHECKSUM_DIGITS + 1 characters) of a stretch of what is there. It must be whole. */
-hc_status hc_out_checksum(const struct hc_out *out, uint64_t offset, uint64_t bytes, char *checksum,
-                          struct hc_error *error);
+/* Reads a stretch of what is there; HC_ERR_CORRUPT if it is not whole. */
+hc_status hc_out_read_at(const struct hc_out *out, uint64_t offset, void *data, size_t bytes, struct hc_error *error);
 hc_status hc_out_sync(struct hc_out *out, struct hc_error *error);
 /* Syncs and closes. */
 hc_status hc_out_finish(struct hc_out *out, struct hc_error *error);

@@ -7,18 +7,13 @@
 
 enum { ALIGNMENT = 64 };
 
-static hc_status out_of_memory(struct hc_error *error)
-{
-    return hc_fail(error, HC_ERR_MEMORY, "out of memory");
-}
-
 hc_status hc_header_begin(struct hc_header *header, struct hc_error *error)
 {
     *header = (struct hc_header){.root = json_object(), .metadata = json_object()};
     if (json_object_set(header->root, "__metadata__", header->metadata) == 0)
         return HC_OK;
     hc_header_end(header);
-    return out_of_memory(error);
+    return hc_no_memory(error);
 }
 
 void hc_header_end(struct hc_header *header)
@@ -30,7 +25,7 @@ void hc_header_end(struct hc_header *header)
 
 hc_status hc_header_metadata(struct hc_header *header, const char *key, const char *value, struct hc_error *error)
 {
-    return json_object_set_new(header->metadata, key, json_string(value)) == 0 ? HC_OK : out_of_memory(error);
+    return json_object_set_new(header->metadata, key, json_string(value)) == 0 ? HC_OK : hc_no_memory(error);
 }
 
 hc_status hc_header_tensor(struct hc_header *header, const char *name, hc_type type, int rank, const uint64_t *shape,
@@ -39,7 +34,7 @@ hc_status hc_header_tensor(struct hc_header *header, const char *name, hc_type t
     json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", hc_type_name(type), "shape", hc_json_shape(rank, shape),
                               "data_offsets", (json_int_t)header->offset, (json_int_t)(header->offset + bytes));
     if (!entry || json_object_set_new(header->root, name, entry) != 0)
-        return out_of_memory(error);
+        return hc_no_memory(error);
     header->offset += bytes;
     return HC_OK;
 }
@@ -49,7 +44,7 @@ hc_status hc_header_bytes(const struct hc_header *header, uint64_t reserve, uint
 {
     char *text = hc_json_text(header->root, JSON_COMPACT);
     if (!text)
-        return out_of_memory(error);
+        return hc_no_memory(error);
     size_t used = strlen(text), whole = (8 + used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     hc_status status = HC_OK;
     if (reserve && whole > reserve) {
@@ -61,7 +56,7 @@ hc_status hc_header_bytes(const struct hc_header *header, uint64_t reserve, uint
         whole = reserve;
     uint8_t *out = malloc(whole);
     if (!out) {
-        status = out_of_memory(error);
+        status = hc_no_memory(error);
         goto done;
     }
     for (int i = 0; i < 8; i++)

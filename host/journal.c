@@ -10,11 +10,6 @@
 
 enum { MAX_BYTES = 1 << 30 };
 
-static hc_status out_of_memory(struct hc_error *error)
-{
-    return hc_fail(error, HC_ERR_MEMORY, "out of memory");
-}
-
 /* The text of a line if the line is whole, else NULL. Ends the line with a zero. */
 static const char *check_line(char *line, char *end)
 {
@@ -46,7 +41,7 @@ static hc_status read_lines(struct hc_journal *journal, char *text, size_t bytes
             break;
         json_t *object = json_loads(whole, 0, NULL);
         if (!object) /* we wrote it: nothing but memory can be missing */
-            return out_of_memory(error);
+            return hc_no_memory(error);
         if (first) {
             const char *key = difference(identity, object);
             json_decref(object);
@@ -57,7 +52,7 @@ static hc_status read_lines(struct hc_journal *journal, char *text, size_t bytes
                                journal->file.path, key);
             first = false;
         } else if (json_array_append_new(journal->records, object) != 0) {
-            return out_of_memory(error);
+            return hc_no_memory(error);
         }
         journal->size = (uint64_t)(end + 1 - text);
     }
@@ -68,12 +63,12 @@ static hc_status queue_line(struct hc_journal *journal, const json_t *object, st
 {
     char *text = hc_json_text(object, JSON_COMPACT);
     if (!text)
-        return out_of_memory(error);
+        return hc_no_memory(error);
     size_t length = strlen(text), line = HC_CHECKSUM_DIGITS + 1 + length + 1;
     char *grown = realloc(journal->pending, journal->pending_bytes + line);
     if (!grown) {
         free(text);
-        return out_of_memory(error);
+        return hc_no_memory(error);
     }
     char *at = grown + journal->pending_bytes;
     hc_checksum(text, length, at);
@@ -115,7 +110,7 @@ done:
 hc_status hc_journal_add(struct hc_journal *journal, json_t *record, struct hc_error *error)
 {
     if (!record || json_array_append_new(journal->records, record) != 0)
-        return out_of_memory(error);
+        return hc_no_memory(error);
     return queue_line(journal, record, error);
 }
 

@@ -1,8 +1,8 @@
 /* The journal of a run: what is safely on disk, so that an interrupted run can go on.
  *
  * A text file. Every line is the XXH3-128 of the rest, a space, and a JSON object. The first object identifies
- * the run (options and input); each of the others is one finished tensor. A line is written after its tensor's bytes
- * were synced, so whatever line is whole can be trusted; a torn last line is cut off.
+ * the run (options and input); each of the others is one finished tensor, the last that the result is whole. A line is
+ * written after its tensor's bytes were synced, so whatever line is whole can be trusted; a torn last line is cut off.
  */
 #ifndef HC_HOST_JOURNAL_H
 #define HC_HOST_JOURNAL_H

@@ -3,6 +3,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t hc_utf8_bytes(const char *text)
+{
+    const uint8_t *c = (const uint8_t *)text;
+    size_t bytes = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : c[0] < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < bytes; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    bool outside = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
+                   (c[0] == 0xf4 && c[1] > 0x8f);
+    return outside ? 0 : bytes;
+}
+
+bool hc_is_utf8(const char *text)
+{
+    size_t bytes;
+    for (; *text; text += bytes) {
+        bytes = hc_utf8_bytes(text);
+        if (bytes == 0)
+            return false;
+    }
+    return true;
+}
+
 /* The header of the largest shards in use has some ten thousand values; a million take Jansson some 300 MB. */
 enum { JSON_MAX_VALUES = 1000000, JSON_VALUE_BYTES = 300 };
 

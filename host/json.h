@@ -6,6 +6,14 @@
 
 #include "error.h"
 
+/* How many bytes the character at the beginning of `text` has: 1 to 4, 0 if it is not UTF-8 (too long a form, half of a
+ * surrogate pair, beyond U+10FFFF, cut off). The zero at the end counts as a character of 1 byte. */
+size_t hc_utf8_bytes(const char *text);
+
+/* Texts that come from file names or arguments and go into JSON must be; Jansson takes nothing else, and says so as it
+ * says that memory is out. */
+bool hc_is_utf8(const char *text);
+
 /* The longest JSON text that is read from outside; the limit of safetensors' own reader. */
 enum { HC_JSON_MAX_BYTES = 100000000 };
 

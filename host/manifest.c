@@ -13,7 +13,7 @@ static hc_status append(json_t *manifest, const char *list, json_t *entry, struc
 {
     if (entry && json_array_append_new(json_object_get(manifest, list), entry) == 0)
         return HC_OK;
-    return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    return hc_no_memory(error);
 }
 
 hc_status hc_manifest_add_shard(json_t *manifest, const char *name, uint64_t bytes, uint64_t header_bytes,
@@ -64,7 +64,7 @@ hc_status hc_manifest_read(const char *directory, json_t **manifest, struct hc_e
 {
     char *path = hc_path_join(directory, HC_MANIFEST), *text = NULL;
     size_t bytes;
-    hc_status status = path ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_status status = path ? HC_OK : hc_no_memory(error);
     *manifest = NULL;
     if (status == HC_OK && !hc_path_exists(path)) {
         status = hc_fail(error, HC_ERR_CORRUPT, "%s: there is no " HC_MANIFEST ": not a model that hyperc compressed",

@@ -48,7 +48,7 @@ struct hc_method {
     hc_status (*open)(const json_t *parameters, uint64_t weights, const uint8_t *codes, void **decoder,
                       struct hc_error *error);
     void (*close)(void *decoder);
-    /* Weights first .. first + count - 1; first a multiple of HC_PAIR_BLOCK. */
+    /* Weights first .. first + count - 1; first a multiple of HC_BLOCK. */
     hc_status (*decode)(struct hc_engine *engine, void *decoder, uint64_t first, uint64_t count, float *out,
                         struct hc_error *error);
     hc_status (*compare)(struct hc_engine *engine, void *decoder, const struct hc_piece *piece, uint64_t first,

@@ -24,7 +24,7 @@ static hc_status check_pieces(struct hc_model_tensor *tensor, struct hc_error *e
     uint64_t at = 0, bytes;
     tensor->offsets = malloc(pieces * sizeof *tensor->offsets);
     if (!tensor->offsets)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     for (size_t p = 0; p < pieces; p++) {
         hc_status status = description->method->size(json_array_get(description->pieces, p),
                                                      description->weights / pieces, &bytes, error);
@@ -47,7 +47,7 @@ static hc_status add_coded(struct hc_model *model, const struct hc_tensor *codes
     struct hc_error inner = {""};
     *tensor = (struct hc_model_tensor){.stored = codes, .name = strdup(codes->name)};
     if (!tensor->name)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     tensor->name[strlen(tensor->name) - strlen(HC_CODES_SUFFIX)] = 0;
     hc_status status = hc_description_parse(text, &tensor->description, &inner);
     if (status == HC_OK && !tensor->description.method)
@@ -96,7 +96,7 @@ static hc_status find_description(const struct hc_file *file, const json_t *plac
 {
     char *key = hc_path_append(HC_TENSOR_KEY, name);
     if (!key)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     key[strlen(HC_TENSOR_KEY) + length] = 0;
     const json_t *place = json_object_get(places, key);
     free(key);
@@ -156,7 +156,7 @@ static hc_status add_file(struct hc_model *model, size_t number, struct hc_error
 {
     const struct hc_source *source = model->source;
     json_t *places = metadata_places(&source->files[number]);
-    hc_status status = places ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_status status = places ? HC_OK : hc_no_memory(error);
     if (status == HC_OK)
         status = check_version(&source->files[number], places, error);
     while (status == HC_OK && model->tensor_count < source->tensor_count &&
@@ -181,7 +181,7 @@ static hc_status sort_names(struct hc_model *model, const char *path, struct hc_
     size_t count = model->tensor_count;
     model->by_name = malloc((count + 1) * sizeof *model->by_name);
     if (!model->by_name)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     for (size_t i = 0; i < count; i++)
         model->by_name[i] = &model->tensors[i];
     qsort(model->by_name, count, sizeof *model->by_name, by_name);
@@ -220,11 +220,11 @@ hc_status hc_model_load(const char *path, struct hc_model **out, struct hc_error
     struct hc_model *model = calloc(1, sizeof *model);
     *out = NULL;
     if (!model)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     HC_TRY(hc_source_open(path, &model->source, error));
     model->tensors = calloc(model->source->tensor_count + 1, sizeof *model->tensors);
     if (!model->tensors) {
-        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status = hc_no_memory(error);
         goto done;
     }
     for (size_t f = 0; f < model->source->file_count; f++)
@@ -292,7 +292,8 @@ void hc_model_totals_get(const hc_model *model, hc_model_totals *totals)
 
 /* ---- Decoding ------------------------------------------------------------------------------- */
 
-hc_status hc_model_decoder(const struct hc_model_tensor *tensor, size_t piece, void **decoder, struct hc_error *error)
+static hc_status open_decoder(const struct hc_model_tensor *tensor, size_t piece, void **decoder,
+                              struct hc_error *error)
 {
     const struct hc_description *description = &tensor->description;
     return description->method->open(json_array_get(description->pieces, piece),
@@ -300,28 +301,56 @@ hc_status hc_model_decoder(const struct hc_model_tensor *tensor, size_t piece, v
                                      tensor->stored->data + tensor->offsets[piece], decoder, error);
 }
 
-hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_stretch_fn fn,
+hc_status hc_model_each_stretch(const struct hc_model_tensor *tensor, uint64_t first, uint64_t count, uint64_t most,
+                                hc_stretch_fn fn, void *user, struct hc_error *error)
+{
+    const struct hc_description *description = &tensor->description;
+    uint64_t weights = description->weights / json_array_size(description->pieces), end = first + count;
+    struct hc_stretch stretch = {.weights = weights};
+    hc_status status = HC_OK;
+    for (uint64_t p = first / weights; p * weights < end; p++) {
+        stretch.at = p * weights;
+        uint64_t from = first > stretch.at ? first - stretch.at : 0;
+        uint64_t to = end - stretch.at < weights ? end - stretch.at : weights;
+        HC_TRY(open_decoder(tensor, p, &stretch.decoder, error));
+        for (stretch.first = from / HC_BLOCK * HC_BLOCK; stretch.first < to; stretch.first += most) {
+            stretch.count = to - stretch.first < most ? to - stretch.first : most;
+            HC_TRY(fn(user, &stretch, error));
+        }
+        description->method->close(stretch.decoder);
+        stretch.decoder = NULL;
+    }
+done:
+    if (stretch.decoder)
+        description->method->close(stretch.decoder);
+    return status;
+}
+
+/* Decoding on the way: what the caller of hc_model_decode, or a window, gets. */
+struct decoding {
+    struct hc_engine *engine;
+    const struct hc_method *method;
+    float *out;
+    hc_decoded_fn fn;
+    void *user;
+};
+
+static hc_status decode_stretch(void *user, const struct hc_stretch *stretch, struct hc_error *error)
+{
+    const struct decoding *decoding = user;
+    hc_status status = decoding->method->decode(decoding->engine, stretch->decoder, stretch->first, stretch->count,
+                                                decoding->out, error);
+    return status == HC_OK
+               ? decoding->fn(decoding->user, stretch->at + stretch->first, stretch->count, decoding->out, error)
+               : status;
+}
+
+hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_decoded_fn fn,
                           void *user, struct hc_error *error)
 {
     const struct hc_description *description = &tensor->description;
-    size_t pieces = json_array_size(description->pieces);
-    uint64_t weights = description->weights / pieces;
-    void *decoder = NULL;
-    hc_status status = HC_OK;
-    for (size_t p = 0; p < pieces; p++) {
-        HC_TRY(hc_model_decoder(tensor, p, &decoder, error));
-        for (uint64_t at = 0; at < weights; at += HC_MODEL_STRETCH) {
-            uint64_t count = weights - at < HC_MODEL_STRETCH ? weights - at : HC_MODEL_STRETCH;
-            HC_TRY(description->method->decode(engine, decoder, at, count, out, error));
-            HC_TRY(fn(user, p * weights + at, count, out, error));
-        }
-        description->method->close(decoder);
-        decoder = NULL;
-    }
-done:
-    if (decoder)
-        description->method->close(decoder);
-    return status;
+    struct decoding decoding = {engine, description->method, out, fn, user};
+    return hc_model_each_stretch(tensor, 0, description->weights, HC_MODEL_STRETCH, decode_stretch, &decoding, error);
 }
 
 /* A window of a tensor, wherever it begins. */
@@ -345,36 +374,18 @@ static hc_status take_window(void *user, uint64_t first, uint64_t count, const f
 static hc_status decode_window(struct hc_engine *engine, const struct hc_model_tensor *tensor, struct window *window,
                                float *buffer, struct hc_error *error)
 {
-    const struct hc_description *description = &tensor->description;
-    size_t pieces = json_array_size(description->pieces);
-    uint64_t weights = description->weights / pieces, end = window->first + window->count;
-    void *decoder = NULL;
-    hc_status status = HC_OK;
-    for (uint64_t p = window->first / weights; p < pieces && p * weights < end; p++) {
-        uint64_t from = window->first > p * weights ? window->first - p * weights : 0;
-        uint64_t to = end - p * weights < weights ? end - p * weights : weights;
-        HC_TRY(hc_model_decoder(tensor, p, &decoder, error));
-        for (uint64_t at = from / HC_PAIR_BLOCK * HC_PAIR_BLOCK; at < to; at += HC_MODEL_STRETCH) {
-            uint64_t count = to - at < HC_MODEL_STRETCH ? to - at : HC_MODEL_STRETCH;
-            HC_TRY(description->method->decode(engine, decoder, at, count, buffer, error));
-            take_window(window, p * weights + at, count, buffer, error);
-        }
-        description->method->close(decoder);
-        decoder = NULL;
-    }
-done:
-    if (decoder)
-        description->method->close(decoder);
-    return status;
+    struct decoding decoding = {engine, tensor->description.method, buffer, take_window, window};
+    return hc_model_each_stretch(tensor, window->first, window->count, HC_MODEL_STRETCH, decode_stretch, &decoding,
+                                 error);
 }
 
 /* A tensor that is stored as it is, block of weights by block. */
 static void read_window(const struct hc_kernels *kernels, const struct hc_tensor *tensor, struct window *window)
 {
-    float buffer[HC_PAIR_BLOCK];
+    float buffer[HC_BLOCK];
     uint64_t end = window->first + window->count;
-    for (uint64_t at = window->first / HC_PAIR_BLOCK * HC_PAIR_BLOCK; at < end; at += HC_PAIR_BLOCK) {
-        uint64_t rest = tensor->weights - at, count = rest < HC_PAIR_BLOCK ? rest : HC_PAIR_BLOCK;
+    for (uint64_t at = window->first / HC_BLOCK * HC_BLOCK; at < end; at += HC_BLOCK) {
+        uint64_t rest = tensor->weights - at, count = rest < HC_BLOCK ? rest : HC_BLOCK;
         hc_tensor_read(tensor, kernels, at, count, buffer);
         take_window(window, at, count, buffer, NULL);
     }
@@ -399,7 +410,7 @@ hc_status hc_model_read(hc_context *context, const hc_model *model, uint64_t ind
     }
     float *buffer = malloc(HC_MODEL_STRETCH * sizeof *buffer);
     if (!buffer)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     hc_status status = decode_window(&context->engine, tensor, &window, buffer, error);
     free(buffer);
     return status;

@@ -27,15 +27,27 @@ const struct hc_model_tensor *hc_model_find(const struct hc_model *model, const 
 
 hc_status hc_model_load(const char *path, struct hc_model **model, struct hc_error *error);
 
-/* Opens the decoder of one piece of a coded tensor; the method's close ends it. */
-hc_status hc_model_decoder(const struct hc_model_tensor *tensor, size_t piece, void **decoder, struct hc_error *error);
+/* A stretch of a coded tensor that lies in one piece: the weights first .. first + count - 1 of the piece, which are
+ * those from at + first of the tensor. */
+struct hc_stretch {
+    uint64_t at, weights; /* of the piece: where it begins in the tensor, how many it has */
+    uint64_t first, count;
+    void *decoder; /* of the piece */
+};
+typedef hc_status (*hc_stretch_fn)(void *user, const struct hc_stretch *stretch, struct hc_error *error);
 
-/* Runs over the coded tensor in stretches that lie in one piece each: decodes them to `out` (room for
- * HC_MODEL_STRETCH floats) and hands them on. */
+/* Runs over the weights first .. first + count - 1 of the coded tensor in stretches of at most `most` (a multiple of
+ * HC_BLOCK), each from a multiple of HC_BLOCK of its piece on, so that the first one may begin too early. The
+ * decoder of a piece is open as long as its stretches last. */
+hc_status hc_model_each_stretch(const struct hc_model_tensor *tensor, uint64_t first, uint64_t count, uint64_t most,
+                                hc_stretch_fn fn, void *user, struct hc_error *error);
+
+/* Decodes the whole tensor stretch by stretch to `out` (room for HC_MODEL_STRETCH floats) and hands them on; `first` is
+ * of the tensor. */
 enum { HC_MODEL_STRETCH = 1 << 20 };
-typedef hc_status (*hc_stretch_fn)(void *user, uint64_t first, uint64_t count, const float *weights,
+typedef hc_status (*hc_decoded_fn)(void *user, uint64_t first, uint64_t count, const float *weights,
                                    struct hc_error *error);
-hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_stretch_fn fn,
+hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_decoded_fn fn,
                           void *user, struct hc_error *error);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    STRETCH = 1 << 22,  /* weights between two ticks; a multiple of HC_PAIR_BLOCK */
+    STRETCH = 1 << 22,  /* weights between two ticks; a multiple of HC_BLOCK */
     MIN_WEIGHTS = 10,   /* smaller tensors stay as they are */
     SAMPLE_BLOCKS = 16, /* what a side is chosen on */
     ALIGNMENT = 64,
@@ -90,7 +90,7 @@ static hc_status fit_centre(struct hc_engine *engine, const struct hc_piece *pie
     if (status != HC_OK)
         return status;
     if (sum.non_finite) {
-        *kept_because = "NaN or infinity among the weights";
+        *kept_because = "NaN, infinity or beyond float32";
         return HC_OK;
     }
     double pairs = (double)(piece->weights / 2 + piece->weights % 2);
@@ -175,13 +175,13 @@ static hc_status fit_points(struct hc_engine *engine, const struct hc_piece *pie
 static void take_sample(const struct hc_piece *piece, const struct hc_kernels *kernels, float *out,
                         struct hc_tensor *sample)
 {
-    uint64_t blocks = (piece->weights + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+    uint64_t blocks = (piece->weights + HC_BLOCK - 1) / HC_BLOCK;
     uint64_t taken = blocks < SAMPLE_BLOCKS ? blocks : SAMPLE_BLOCKS;
     uint64_t weights = 0;
     for (uint64_t i = 0; i < taken; i++) {
         uint64_t block = taken > 1 ? i * (blocks - 1) / (taken - 1) : 0;
-        uint64_t first = block * HC_PAIR_BLOCK;
-        uint64_t count = piece->weights - first < HC_PAIR_BLOCK ? piece->weights - first : HC_PAIR_BLOCK;
+        uint64_t first = block * HC_BLOCK;
+        uint64_t count = piece->weights - first < HC_BLOCK ? piece->weights - first : HC_BLOCK;
         hc_tensor_read(piece->tensor, kernels, piece->first + first, count, out + weights);
         weights += count;
     }
@@ -270,9 +270,9 @@ static hc_status fit_side(struct hc_engine *engine, const struct hc_piece *piece
                           struct hc_ticker *ticker, struct hc_pair_fit *fit, struct hc_error *error)
 {
     hc_status status;
-    float *buffer = malloc(SAMPLE_BLOCKS * HC_PAIR_BLOCK * sizeof *buffer);
+    float *buffer = malloc(SAMPLE_BLOCKS * HC_BLOCK * sizeof *buffer);
     if (!buffer)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     struct hc_tensor tensor;
     take_sample(piece, engine->kernels, buffer, &tensor);
     struct hc_piece sample = {&tensor, 0, tensor.weights};
@@ -340,7 +340,7 @@ static hc_status pair_options(const hc_compress_options *options, json_t **json,
         }
         if (json_array_append_new(points, json_integer(list[i])) != 0) {
             json_decref(points);
-            return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+            return hc_no_memory(error);
         }
     }
     json_t *side = pair->side > 0 ? json_real(pair->side) : json_string("auto");
@@ -348,7 +348,7 @@ static hc_status pair_options(const hc_compress_options *options, json_t **json,
                       "loss_max", pair->loss_max, "loss_threshold", pair->loss_threshold);
     bool whole = *json && (isinf(pair->keep_above) ||
                            json_object_set_new(*json, "keep_above", json_real(pair->keep_above)) == 0);
-    return whole ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    return whole ? HC_OK : hc_no_memory(error);
 }
 
 static size_t pair_parameters_max(const hc_compress_options *options)
@@ -364,28 +364,6 @@ static json_t *parameters(const struct hc_pair_fit *fit)
                      (int)fit->bits);
 }
 
-/* The decoder of one piece: the decoded value of every code that fits its bits. */
-struct pair_decoder {
-    struct hc_pair_grid grid;
-    const uint8_t *codes;
-    uint64_t weights;
-    unsigned bits;
-    uint32_t entries;
-    float (*table)[2];
-};
-
-static hc_status make_table(struct pair_decoder *decoder, struct hc_error *error)
-{
-    uint64_t codebook = (uint64_t)(decoder->grid.points + 1) * (decoder->grid.classes + 1);
-    uint64_t fit = UINT64_C(1) << decoder->bits;
-    decoder->entries = (uint32_t)(codebook < fit ? codebook : fit);
-    decoder->table = malloc(decoder->entries * sizeof *decoder->table);
-    if (!decoder->table)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
-    hc_pair_table(&decoder->grid, decoder->entries, decoder->table);
-    return HC_OK;
-}
-
 static uint64_t code_bytes(uint64_t weights, unsigned bits)
 {
     return (((weights / 2 + weights % 2) * bits + 7) / 8);
@@ -396,22 +374,117 @@ static uint64_t padded(uint64_t bytes)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+/* ---- From codes to weights ------------------------------------------------------------------ */
+
+/* The decoder of one piece. A table of the codebook pays once as many codes were asked for as it has entries; the codes
+ * before are decoded one by one, so that the work is bounded by the codes, not by what a codebook may be. */
+struct pair_decoder {
+    struct hc_pair_grid grid;
+    const uint8_t *codes;
+    unsigned bits;
+    uint32_t entries; /* codes there are: those of the grid that fit the bits */
+    uint64_t asked;   /* pairs, so far */
+    float (*table)[2];
+};
+
+static void set_codes(struct pair_decoder *decoder, const uint8_t *codes, unsigned bits)
+{
+    uint32_t codebook = hc_pair_code_count(&decoder->grid), fit = UINT32_C(1) << bits;
+    decoder->codes = codes;
+    decoder->bits = bits;
+    decoder->entries = codebook < fit ? codebook : fit;
+}
+
+/* To be called before `weights` are decoded: makes the table if now is the time. */
+static hc_status prepare(struct pair_decoder *decoder, uint64_t weights, struct hc_error *error)
+{
+    decoder->asked += weights / 2 + weights % 2;
+    if (decoder->table || decoder->asked < decoder->entries)
+        return HC_OK;
+    decoder->table = malloc(decoder->entries * sizeof *decoder->table);
+    if (!decoder->table)
+        return hc_no_memory(error);
+    hc_pair_table(&decoder->grid, decoder->entries, decoder->table);
+    return HC_OK;
+}
+
+/* Decodes up to a block without the table: `out` has room for whole pairs. */
+static hc_status decode_block(const struct pair_decoder *decoder, const struct hc_kernels *kernels, const uint8_t *in,
+                              size_t weights, float *out, struct hc_error *error)
+{
+    uint32_t codes[HC_BLOCK / 2];
+    size_t pairs = (weights + 1) / 2;
+    kernels->bitpack.unpack(in, pairs, decoder->bits, codes);
+    for (size_t i = 0; i < pairs; i++) {
+        if (codes[i] >= decoder->entries)
+            return hc_fail(error, HC_ERR_CORRUPT, "code %u is not in the codebook", codes[i]);
+        hc_pair_value(&decoder->grid, codes[i], out + 2 * i);
+    }
+    return HC_OK;
+}
+
+static size_t block_at(uint64_t count, uint64_t first)
+{
+    uint64_t rest = count - first;
+    return rest < HC_BLOCK ? (size_t)rest : HC_BLOCK;
+}
+
+/* As the engine's pair_decode and pair_compare do it, by the table or without it. */
+static hc_status decode_codes(struct hc_engine *engine, struct pair_decoder *decoder, const uint8_t *in, uint64_t count,
+                              float *out, struct hc_error *error)
+{
+    float block[HC_BLOCK];
+    hc_status status = prepare(decoder, count, error);
+    if (status == HC_OK && decoder->table)
+        return engine->table->pair_decode(engine, in, count, decoder->bits, (const float(*)[2])decoder->table,
+                                          decoder->entries, out, error);
+    for (uint64_t at = 0; status == HC_OK && at < count; at += HC_BLOCK) {
+        size_t n = block_at(count, at);
+        status = decode_block(decoder, engine->kernels, in + code_bytes(at, decoder->bits), n, block, error);
+        if (status == HC_OK)
+            memcpy(out + at, block, n * sizeof *out);
+    }
+    return status;
+}
+
+static hc_status compare_codes(struct hc_engine *engine, struct pair_decoder *decoder, const struct hc_piece *piece,
+                               uint64_t first, uint64_t count, const uint8_t *in, struct hc_compare_sum *sum,
+                               struct hc_error *error)
+{
+    float weights[HC_BLOCK], decoded[HC_BLOCK];
+    hc_status status = prepare(decoder, count, error);
+    if (status == HC_OK && decoder->table)
+        return engine->table->pair_compare(engine, piece, first, count, in, decoder->bits,
+                                           (const float(*)[2])decoder->table, decoder->entries, sum, error);
+    for (uint64_t at = 0; status == HC_OK && at < count; at += HC_BLOCK) {
+        struct hc_compare result;
+        size_t n = block_at(count, at);
+        status = decode_block(decoder, engine->kernels, in + code_bytes(at, decoder->bits), n, decoded, error);
+        if (status != HC_OK)
+            break;
+        hc_tensor_read(piece->tensor, engine->kernels, piece->first + first + at, n, weights);
+        engine->kernels->compare.block(weights, decoded, n, &result);
+        hc_compare_add_block(sum, &result);
+    }
+    return status;
+}
+
+/* ---- From weights to codes ------------------------------------------------------------------ */
+
 /* Codes stretch by stretch, each decoded again and held against the weights before it is written. */
-static hc_status encode_stretches(struct hc_engine *engine, const struct hc_piece *piece,
-                                  const struct pair_decoder *decoder, struct hc_sink *sink, struct hc_ticker *ticker,
-                                  struct hc_coded *coded, struct hc_error *error)
+static hc_status encode_stretches(struct hc_engine *engine, const struct hc_piece *piece, struct pair_decoder *decoder,
+                                  struct hc_sink *sink, struct hc_ticker *ticker, struct hc_coded *coded,
+                                  struct hc_error *error)
 {
     hc_status status = HC_OK;
-    const float(*table)[2] = (const float(*)[2])decoder->table;
     uint8_t *buffer = malloc(code_bytes(STRETCH, decoder->bits) + ALIGNMENT);
     if (!buffer)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     for (uint64_t at = 0; at < piece->weights; at += STRETCH) {
         uint64_t count = stretch_at(piece, at);
         uint64_t bytes = code_bytes(count, decoder->bits);
         HC_TRY(engine->table->pair_encode(engine, piece, at, count, &decoder->grid, decoder->bits, buffer, error));
-        HC_TRY(engine->table->pair_compare(engine, piece, at, count, buffer, decoder->bits, table, decoder->entries,
-                                           &coded->compare, error));
+        HC_TRY(compare_codes(engine, decoder, piece, at, count, buffer, &coded->compare, error));
         if (at + count == piece->weights) {
             uint64_t end = padded(code_bytes(piece->weights, decoder->bits)) - code_bytes(at, decoder->bits);
             memset(buffer + bytes, 0, end - bytes);
@@ -436,17 +509,18 @@ static hc_status pair_encode(struct hc_engine *engine, const struct hc_piece *pi
     if (coded->kept_because)
         goto done;
     coded->published_mean_abs_error = fit.published_mean_abs_error;
-    decoder = (struct pair_decoder){.weights = piece->weights, .bits = fit.bits};
     HC_TRY(hc_pair_fit_grid(&fit, &decoder.grid, error));
-    HC_TRY(make_table(&decoder, error));
+    set_codes(&decoder, NULL, fit.bits);
     HC_TRY(encode_stretches(engine, piece, &decoder, sink, ticker, coded, error));
     coded->parameters = parameters(&fit);
     if (!coded->parameters)
-        status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        status = hc_no_memory(error);
 done:
     free(decoder.table);
     return status;
 }
+
+/* ---- What is stored ------------------------------------------------------------------------- */
 
 static bool in_range(json_int_t value, json_int_t least, json_int_t most)
 {
@@ -511,18 +585,15 @@ static void pair_close(void *handle)
 static hc_status pair_open(const json_t *json, uint64_t weights, const uint8_t *codes, void **handle,
                            struct hc_error *error)
 {
+    (void)weights;
     struct hc_pair_fit fit;
     struct pair_decoder *decoder = calloc(1, sizeof *decoder);
-    hc_status status = decoder ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    hc_status status = decoder ? HC_OK : hc_no_memory(error);
     if (status == HC_OK)
         status = read_parameters(json, &fit, &decoder->grid, error);
     if (status == HC_OK) {
-        decoder->codes = codes;
-        decoder->weights = weights;
-        decoder->bits = fit.bits;
-        status = make_table(decoder, error);
-    }
-    if (status != HC_OK) {
+        set_codes(decoder, codes, fit.bits);
+    } else {
         pair_close(decoder);
         decoder = NULL;
     }
@@ -533,17 +604,16 @@ static hc_status pair_open(const json_t *json, uint64_t weights, const uint8_t *
 static hc_status pair_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, float *out,
                              struct hc_error *error)
 {
-    const struct pair_decoder *decoder = handle;
-    return engine->table->pair_decode(engine, decoder->codes + code_bytes(first, decoder->bits), count, decoder->bits,
-                                      (const float(*)[2])decoder->table, decoder->entries, out, error);
+    struct pair_decoder *decoder = handle;
+    return decode_codes(engine, decoder, decoder->codes + code_bytes(first, decoder->bits), count, out, error);
 }
 
 static hc_status pair_compare(struct hc_engine *engine, void *handle, const struct hc_piece *piece, uint64_t first,
                               uint64_t count, struct hc_compare_sum *sum, struct hc_error *error)
 {
-    const struct pair_decoder *decoder = handle;
-    return engine->table->pair_compare(engine, piece, first, count, decoder->codes + code_bytes(first, decoder->bits),
-                                       decoder->bits, (const float(*)[2])decoder->table, decoder->entries, sum, error);
+    struct pair_decoder *decoder = handle;
+    return compare_codes(engine, decoder, piece, first, count, decoder->codes + code_bytes(first, decoder->bits), sum,
+                         error);
 }
 
 static void pair_describe(const json_t *json, char *text, size_t size)

@@ -72,20 +72,24 @@ static float nearest_float(double value)
     return (float)fmin(fmax(value, -(double)FLT_MAX), (double)FLT_MAX);
 }
 
+void hc_pair_value(const struct hc_pair_grid *grid, uint32_t code, float value[2])
+{
+    uint32_t index = code % (grid->points + 1);
+    double x = 0, y = 0;
+    if (index > 0) {
+        uint32_t t = index - 1;
+        double unit = grid->unit[code / (grid->points + 1)];
+        x = ((double)t / grid->m - grid->mid) * unit;
+        y = (t % grid->m - grid->mid) * unit;
+    }
+    value[0] = nearest_float(grid->centre[0] + x);
+    value[1] = nearest_float(grid->centre[1] + y);
+}
+
 void hc_pair_table(const struct hc_pair_grid *grid, uint32_t entries, float (*table)[2])
 {
-    for (uint32_t code = 0; code < entries; code++) {
-        uint32_t index = code % (grid->points + 1);
-        double x = 0, y = 0;
-        if (index > 0) {
-            uint32_t t = index - 1;
-            double unit = grid->unit[code / (grid->points + 1)];
-            x = ((double)t / grid->m - grid->mid) * unit;
-            y = (t % grid->m - grid->mid) * unit;
-        }
-        table[code][0] = nearest_float(grid->centre[0] + x);
-        table[code][1] = nearest_float(grid->centre[1] + y);
-    }
+    for (uint32_t code = 0; code < entries; code++)
+        hc_pair_value(grid, code, table[code]);
 }
 
 unsigned hc_pair_code_bits(uint32_t max_code)

@@ -20,10 +20,13 @@ hc_status hc_pair_grid_init(struct hc_pair_grid *grid, const double centre[2], d
 /* All the codes of a grid: (points + 1) * (classes + 1). */
 uint32_t hc_pair_code_count(const struct hc_pair_grid *grid);
 
-/* Decoded values of the codes 0 .. entries - 1, entries at most hc_pair_code_count(). Point t = index - 1 of class k is
+/* The decoded value of a code below hc_pair_code_count(). Point t = index - 1 of class k is
  *     centre + (t / m - m / 2, t mod m - m / 2) * unit[k],
  * in double, each operation rounded once, then rounded to float32 (held within the finite ones); index 0 is the centre.
  */
+void hc_pair_value(const struct hc_pair_grid *grid, uint32_t code, float value[2]);
+
+/* The same of the codes 0 .. entries - 1, entries at most hc_pair_code_count(). */
 void hc_pair_table(const struct hc_pair_grid *grid, uint32_t entries, float (*table)[2]);
 
 /* Bits that hold every code up to max_code: at least 1. */

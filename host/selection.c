@@ -13,6 +13,14 @@ static bool matches(const hc_patterns *patterns, const char *name)
     return false;
 }
 
+bool hc_matches_any(const struct hc_source *source, const char *pattern)
+{
+    for (size_t i = 0; i < source->tensor_count; i++)
+        if (fnmatch(pattern, source->tensors[i].name, 0) == 0)
+            return true;
+    return false;
+}
+
 const char *hc_kept_because(const struct hc_tensor *tensor, const hc_compress_options *options)
 {
     if (!hc_type_is_float(tensor->type))

@@ -8,6 +8,9 @@
  * dimensions or more. options.only and options.keep narrow that down. */
 const char *hc_kept_because(const struct hc_tensor *tensor, const hc_compress_options *options);
 
+/* Whether an fnmatch pattern matches the name of a tensor of the source. */
+bool hc_matches_any(const struct hc_source *source, const char *pattern);
+
 /* Pieces of a tensor to be coded: one, or one per expert for the stacked matrices of a mixture of experts. */
 size_t hc_piece_count(const struct hc_tensor *tensor);
 

@@ -73,7 +73,7 @@ static hc_status keep(struct outcome *outcome, const char *because, struct hc_er
 {
     hc_description_clear(&outcome->description);
     outcome->description.kept_because = strdup(because);
-    return outcome->description.kept_because ? HC_OK : hc_fail(error, HC_ERR_MEMORY, "out of memory");
+    return outcome->description.kept_because ? HC_OK : hc_no_memory(error);
 }
 
 static void record_errors(struct hc_description *description, const struct hc_compare_sum *sum)
@@ -116,7 +116,7 @@ static hc_status code_tensor(struct shard *shard, struct outcome *outcome, struc
             goto done;
         }
         if (json_array_append_new(description->pieces, coded.parameters) != 0) {
-            status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+            status = hc_no_memory(error);
             goto done;
         }
         hc_compare_add(&total, &coded.compare);
@@ -153,7 +153,7 @@ static hc_status record(struct shard *shard, const struct outcome *outcome, stru
         return HC_OK;
     char *text = NULL;
     if (outcome->description.method && !(text = hc_description_text(&outcome->description)))
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     json_t *json = json_pack("{s:s, s:I, s:s}", "tensor", outcome->tensor->name, "bytes", (json_int_t)outcome->bytes,
                              text ? "description" : "kept", text ? text : outcome->description.kept_because);
     free(text);
@@ -164,14 +164,32 @@ static hc_status record(struct shard *shard, const struct outcome *outcome, stru
     return status;
 }
 
+/* Adds the checksum of a stretch that an earlier run wrote, if it is there. */
+static hc_status read_codes(struct shard *shard, uint64_t bytes, struct hc_error *error)
+{
+    uint64_t size = hc_out_size(&shard->out);
+    if (bytes > size || shard->position > size - bytes)
+        return HC_OK;
+    char *buffer = malloc(COPY_BYTES);
+    hc_status status = buffer ? HC_OK : hc_no_memory(error);
+    for (uint64_t at = 0; status == HC_OK && at < bytes; at += COPY_BYTES) {
+        size_t part = bytes - at < COPY_BYTES ? bytes - at : COPY_BYTES;
+        HC_TRY(hc_meter_report(&shard->run->meter, 0, error));
+        HC_TRY(hc_out_read_at(&shard->out, shard->position + at, buffer, part, error));
+        hc_checksum_add(shard->checksum, buffer, part);
+    }
+done:
+    free(buffer);
+    return status;
+}
+
 /* The codes of an earlier run must still be what its journal says. */
 static hc_status check_codes(struct shard *shard, struct outcome *outcome, uint64_t bytes, struct hc_error *error)
 {
-    char checksum[HC_CHECKSUM_DIGITS + 1] = "";
-    hc_status status = HC_OK;
-    uint64_t size = hc_out_size(&shard->out);
-    if (bytes <= size && shard->position <= size - bytes)
-        status = hc_out_checksum(&shard->out, shard->position, bytes, checksum, error);
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    hc_checksum_reset(shard->checksum);
+    hc_status status = read_codes(shard, bytes, error);
+    hc_checksum_text(shard->checksum, checksum);
     if (status == HC_OK && strcmp(checksum, outcome->description.checksum) != 0)
         status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s is not what the journal says; start over with --force",
                          shard->out.path, outcome->tensor->name);
@@ -195,7 +213,6 @@ static hc_status take_record(struct shard *shard, struct outcome *outcome, bool 
         return hc_fail(error, HC_ERR_CORRUPT,
                        "%s: the journal does not fit the input at tensor %s; start over with --force",
                        run->journal.file.path, outcome->tensor->name);
-    run->meter.progress.weights_resumed += outcome->tensor->weights;
     if (because)
         return keep(outcome, because, error);
     hc_status status = hc_description_parse(text, &outcome->description, error);
@@ -206,36 +223,53 @@ static hc_status take_record(struct shard *shard, struct outcome *outcome, bool 
 
 /* ---- Tensors that are kept ------------------------------------------------------------------ */
 
-static hc_status kept_write(struct shard *shard, const void *data, size_t bytes, struct hc_error *error)
+/* A tensor on its way into the file. */
+struct copy {
+    struct shard *shard;
+    const struct hc_tensor *tensor;
+    unsigned width;  /* bytes of a weight */
+    uint64_t begin;  /* where in the file it begins */
+    uint64_t ticked; /* up to where progress was reported */
+};
+
+static hc_status kept_write(struct copy *copy, const void *data, size_t bytes, struct hc_error *error)
 {
+    struct shard *shard = copy->shard;
     struct file_sink sink = {{sink_write}, shard};
-    return sink_write(&sink.sink, data, bytes, error);
+    hc_status status = sink_write(&sink.sink, data, bytes, error);
+    if (status != HC_OK || shard->position - copy->ticked < COPY_BYTES)
+        return status;
+    copy->ticked = shard->position;
+    return hc_meter_report(&shard->run->meter, (shard->position - copy->begin) / copy->width, error);
 }
 
-static hc_status copy_bytes(struct shard *shard, const struct hc_tensor *tensor, struct hc_error *error)
+static hc_status copy_bytes(struct copy *copy, struct hc_error *error)
 {
+    const struct hc_tensor *tensor = copy->tensor;
     hc_status status = HC_OK;
     for (uint64_t at = 0; status == HC_OK && at < tensor->bytes; at += COPY_BYTES) {
         uint64_t rest = tensor->bytes - at;
-        status = kept_write(shard, tensor->data + at, rest < COPY_BYTES ? rest : COPY_BYTES, error);
+        status = kept_write(copy, tensor->data + at, rest < COPY_BYTES ? rest : COPY_BYTES, error);
     }
     return status;
 }
 
 /* Rows that the source has in another order. */
-static hc_status copy_rows(struct shard *shard, const struct hc_tensor *tensor, struct hc_error *error)
+static hc_status copy_rows(struct copy *copy, struct hc_error *error)
 {
+    const struct hc_tensor *tensor = copy->tensor;
     hc_status status = HC_OK;
     uint64_t row_bytes = tensor->bytes / tensor->shape[0];
     for (uint64_t row = 0; status == HC_OK && row < tensor->shape[0]; row++)
-        status = kept_write(shard, tensor->data + hc_tensor_stored_row(tensor, row) * row_bytes, row_bytes, error);
+        status = kept_write(copy, tensor->data + hc_tensor_stored_row(tensor, row) * row_bytes, row_bytes, error);
     return status;
 }
 
 /* Block types have no place in safetensors: half precision takes theirs. */
-static hc_status copy_blocks(struct shard *shard, const struct hc_tensor *tensor, struct hc_error *error)
+static hc_status copy_blocks(struct copy *copy, struct hc_error *error)
 {
-    const struct hc_kernels *kernels = &shard->run->context->kernels;
+    const struct hc_kernels *kernels = &copy->shard->run->context->kernels;
+    const struct hc_tensor *tensor = copy->tensor;
     float weights[READ_WEIGHTS];
     uint16_t halves[READ_WEIGHTS];
     hc_status status = HC_OK;
@@ -244,7 +278,7 @@ static hc_status copy_blocks(struct shard *shard, const struct hc_tensor *tensor
         size_t n = rest < READ_WEIGHTS ? rest : READ_WEIGHTS;
         hc_tensor_read(tensor, kernels, at, n, weights);
         kernels->convert.f32_to_f16(weights, n, halves);
-        status = kept_write(shard, halves, 2 * n, error);
+        status = kept_write(copy, halves, 2 * n, error);
     }
     return status;
 }
@@ -252,13 +286,13 @@ static hc_status copy_blocks(struct shard *shard, const struct hc_tensor *tensor
 static hc_status write_kept(struct shard *shard, struct outcome *outcome, struct hc_error *error)
 {
     const struct hc_tensor *tensor = outcome->tensor;
-    uint64_t begin = shard->position;
+    struct copy copy = {shard, tensor, hc_type_block_bytes(outcome->type), shard->position, shard->position};
     hc_checksum_reset(shard->checksum);
-    hc_status status = hc_type_is_block(tensor->type) ? copy_blocks(shard, tensor, error)
-                       : tensor->permuted_heads       ? copy_rows(shard, tensor, error)
-                                                      : copy_bytes(shard, tensor, error);
+    hc_status status = hc_type_is_block(tensor->type) ? copy_blocks(&copy, error)
+                       : tensor->permuted_heads       ? copy_rows(&copy, error)
+                                                      : copy_bytes(&copy, error);
     hc_checksum_text(shard->checksum, outcome->description.checksum);
-    outcome->bytes = shard->position - begin;
+    outcome->bytes = shard->position - copy.begin;
     hc_tensor_drop(tensor);
     return status;
 }
@@ -305,8 +339,11 @@ static hc_status code_all(struct shard *shard, struct hc_error *error)
             HC_TRY(code_tensor(shard, outcome, error));
             HC_TRY(record(shard, outcome, error));
         }
-        if (outcome->description.method)
-            tell(shard, outcome);
+        if (!outcome->description.method)
+            continue; /* keep_all does the rest */
+        if (taken)
+            run->meter.progress.weights_resumed += outcome->tensor->weights;
+        tell(shard, outcome);
     }
 done:
     if (shard->out.fd >= 0 && status != HC_OK)
@@ -363,7 +400,7 @@ static hc_status reserve_header(const struct shard *shard, const struct hc_file 
         const struct hc_tensor *tensor = shard->outcomes[i].tensor;
         size_t name = json_length(tensor->name);
         if (name == 0)
-            return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+            return hc_no_memory(error);
         /* "NAME.hc_codes":{"dtype":"F8_E4M3","shape":[],"data_offsets":[,]},"hyperc.tensor.NAME":"{...}", */
         total += 2 * name + 96 + 3 * number;
         for (int d = 0; d < tensor->rank; d++)
@@ -394,7 +431,7 @@ static hc_status add_metadata(const struct shard *shard, const struct hc_file *f
         key = hc_path_append(HC_TENSOR_KEY, shard->outcomes[i].tensor->name);
         text = hc_description_text(&shard->outcomes[i].description);
         if (!key || !text) {
-            status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+            status = hc_no_memory(error);
             goto done;
         }
         HC_TRY(hc_header_metadata(header, key, text, error));
@@ -424,7 +461,7 @@ static hc_status add_tensors(const struct shard *shard, struct hc_header *header
                 continue;
             name = hc_path_append(tensor->name, coded ? HC_CODES_SUFFIX : "");
             if (!name || json_array_append_new(summary->tensors, json_string(name)) != 0) {
-                status = hc_fail(error, HC_ERR_MEMORY, "out of memory");
+                status = hc_no_memory(error);
                 goto done;
             }
             HC_TRY(coded ? hc_header_tensor(header, name, HC_TYPE_U8, 1, &outcome->bytes, outcome->bytes, error)
@@ -471,7 +508,7 @@ static hc_status shard_begin(struct shard *shard, size_t file, struct hc_error *
     shard->outcomes = calloc(shard->count ? shard->count : 1, sizeof *shard->outcomes);
     shard->checksum = hc_checksum_create();
     if (!shard->outcomes || !shard->checksum)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     size_t n = 0;
     for (size_t i = 0; i < source->tensor_count; i++)
         if (source->tensors[i].file == file) {

@@ -244,7 +244,7 @@ static hc_status no_model(const struct hc_source *source, const struct hc_direct
 
 static hc_status open_weights(struct hc_source *source, const struct hc_directory *directory, struct hc_error *error)
 {
-    char single[] = "model.safetensors";
+    char single[] = HC_WEIGHTS_NAME;
     char *const names[] = {single};
     hc_status status;
     if (hc_names_have(&directory->safetensors, single))
@@ -260,6 +260,36 @@ static hc_status open_weights(struct hc_source *source, const struct hc_director
     return status == HC_OK ? order_names(source, error) : status;
 }
 
+static bool is_opened(const struct hc_source *source, const char *name)
+{
+    for (size_t i = 0; i < source->file_count; i++)
+        if (strcmp(source->files[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+bool hc_source_needs_index(const struct hc_source *source)
+{
+    return source->file_count > 1 || (source->kind == HC_SOURCE_DIRECTORY && !is_opened(source, HC_WEIGHTS_NAME));
+}
+
+/* Weights beside the model are neither read nor copied. */
+static hc_status leave_unused(const struct hc_source *source, struct hc_directory *directory, struct hc_error *error)
+{
+    const struct hc_names *lists[] = {&directory->safetensors, &directory->gguf, &directory->foreign};
+    hc_status status = HC_OK;
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
+        for (size_t i = 0; i < lists[l]->count; i++)
+            if (!is_opened(source, lists[l]->items[i]))
+                HC_TRY(hc_directory_leave_out(directory, lists[l]->items[i],
+                                              lists[l] == &directory->foreign ? HC_FOREIGN : HC_UNUSED, error));
+    if (directory->indexed && !hc_source_needs_index(source))
+        HC_TRY(hc_directory_leave_out(directory, HC_INDEX_NAME, HC_UNUSED, error));
+    hc_names_sort(&directory->left_out);
+done:
+    return status;
+}
+
 static hc_status open_directory(struct hc_source *source, struct hc_error *error)
 {
     struct hc_directory directory;
@@ -268,6 +298,8 @@ static hc_status open_directory(struct hc_source *source, struct hc_error *error
         return status;
     source->kind = HC_SOURCE_DIRECTORY;
     status = open_weights(source, &directory, error);
+    if (status == HC_OK)
+        status = leave_unused(source, &directory, error);
 
     source->copies = directory.copies.items;
     source->copy_count = directory.copies.count;
@@ -334,4 +366,17 @@ void hc_source_close(struct hc_source *source)
     free_names(source->left_out, source->left_out_count);
     free(source->path);
     free(source);
+}
+
+hc_status hc_source_check_apart(const struct hc_source *source, const char *output, struct hc_error *error)
+{
+    hc_status status = hc_check_apart(source->path, output, error);
+    for (size_t i = 0; status == HC_OK && i < source->file_count; i++)
+        status = hc_check_apart(source->files[i].path, output, error);
+    for (size_t i = 0; status == HC_OK && i < source->copy_count; i++) {
+        char *path = hc_path_join(source->path, source->copies[i]);
+        status = path ? hc_check_apart(path, output, error) : hc_no_memory(error);
+        free(path);
+    }
+    return status;
 }

@@ -46,9 +46,8 @@ struct hc_source {
     size_t tensor_count; /* in the order of files, then of offsets within */
     struct hc_tensor *tensors;
     size_t *by_name; /* indices of tensors in the order of their names */
-    /* If `path` is a directory: its other regular files, no weights and no index of weights, to be copied; and those
-     * that are left out because they are too large or a link leads out of the directory. See directory.h. Sorted;
-     * relative to `path`, with '/' where they lie in a folder. */
+    /* If `path` is a directory: its other files, to be copied, relative to `path`, with '/' where they lie in a
+     * folder; and a line for people on everything that is left out. See directory.h. Sorted. */
     size_t copy_count, left_out_count;
     char **copies, **left_out;
     void *gguf; /* GGUF: struct hc_gguf of gguf.h, its metadata; else NULL */
@@ -63,8 +62,14 @@ struct hc_source {
 hc_status hc_source_open(const char *path, struct hc_source **source, struct hc_error *error);
 void hc_source_close(struct hc_source *source);
 
+/* True if transformers needs an index to find the weights of a directory with the files of this source. */
+bool hc_source_needs_index(const struct hc_source *source);
+
 /* Index of the tensor called `name`, or -1. Takes logarithmic time. */
 int64_t hc_source_find(const struct hc_source *source, const char *name);
+
+/* Refuses an output that is a part of the source, holds one, or lies inside of its folder: also where links lead. */
+hc_status hc_source_check_apart(const struct hc_source *source, const char *output, struct hc_error *error);
 
 /* Weights in a block of `type` (1 for plain types), bytes of one block. */
 uint32_t hc_type_block_weights(hc_type type);

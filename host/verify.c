@@ -35,13 +35,11 @@ static const char *header_fault(const struct hc_file *file, const json_t *entry)
 {
     json_int_t bytes = json_integer_value(json_object_get(entry, "bytes"));
     json_int_t header_bytes = json_integer_value(json_object_get(entry, "header_bytes"));
-    char checksum[HC_CHECKSUM_DIGITS + 1];
     if (file->size != (uint64_t)bytes)
         return "is not of the recorded size";
     if (header_bytes < 0 || header_bytes > bytes)
         return "the recorded size of its header cannot be";
-    hc_checksum(file->data, (size_t)header_bytes, checksum);
-    if (strcmp(checksum, json_string_value(json_object_get(entry, "header_xxh3"))) != 0)
+    if (!hc_checksum_is(file->data, (size_t)header_bytes, json_string_value(json_object_get(entry, "header_xxh3"))))
         return "its header fails its checksum";
     return NULL;
 }
@@ -53,7 +51,7 @@ static hc_status check_header(struct check *check, const json_t *entry, struct h
     char *path = hc_path_join(check->directory, name);
     struct hc_file file;
     if (!path)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     check->report->files++;
     hc_status status = hc_path_exists(path) ? hc_file_open(&file, path, error) : HC_OK;
     if (!hc_path_exists(path)) {
@@ -76,7 +74,7 @@ static hc_status check_file(struct check *check, const json_t *entry, struct hc_
     char checksum[HC_CHECKSUM_DIGITS + 1], *path = hc_path_join(check->directory, name);
     uint64_t bytes = 0;
     if (!path)
-        return hc_fail(error, HC_ERR_MEMORY, "out of memory");
+        return hc_no_memory(error);
     check->report->files++;
     hc_status status = hc_path_exists(path) ? hc_checksum_file(path, checksum, &bytes, error) : HC_OK;
     if (!hc_path_exists(path))
@@ -136,39 +134,46 @@ static hc_status open_model(struct check *check, const json_t *manifest, struct 
 
 static void check_tensor(struct check *check, const struct hc_model_tensor *tensor)
 {
-    char checksum[HC_CHECKSUM_DIGITS + 1];
     check->report->tensors++;
-    hc_checksum(tensor->stored->data, tensor->stored->bytes, checksum);
+    bool sound = hc_checksum_is(tensor->stored->data, tensor->stored->bytes, tensor->description.checksum);
     hc_tensor_drop(tensor->stored);
-    if (strcmp(checksum, tensor->description.checksum) != 0)
+    if (!sound)
         fault(check, true, tensor->name, "fails its checksum", &tensor->info);
 }
 
 /* ---- Against the original ------------------------------------------------------------------- */
 
 /* Errors of the coded tensor, measured again. */
-static hc_status measure(struct check *check, const struct hc_model_tensor *tensor, const struct hc_tensor *original,
-                         struct hc_compare_sum *sum, struct hc_error *error)
+struct measurement {
+    struct check *check;
+    const struct hc_method *method;
+    const struct hc_tensor *original;
+    struct hc_compare_sum sum;
+};
+
+static hc_status measure_stretch(void *user, const struct hc_stretch *stretch, struct hc_error *error)
 {
-    const struct hc_description *description = &tensor->description;
-    size_t pieces = json_array_size(description->pieces);
-    uint64_t weights = description->weights / pieces;
-    void *decoder = NULL;
+    struct measurement *measurement = user;
+    struct hc_meter *meter = &measurement->check->meter;
+    struct hc_piece piece = {measurement->original, stretch->at, stretch->weights};
+    hc_status status = measurement->method->compare(&meter->context->engine, stretch->decoder, &piece, stretch->first,
+                                                    stretch->count, &measurement->sum, error);
+    return status == HC_OK ? hc_meter_report(meter, stretch->at + stretch->first + stretch->count, error) : status;
+}
+
+/* Errors are defined for finite weights only. */
+static hc_status is_finite(struct check *check, const struct hc_tensor *original, bool *finite, struct hc_error *error)
+{
+    struct hc_engine *engine = &check->meter.context->engine;
+    struct hc_piece piece = {original, 0, original->weights};
+    struct hc_moments_sum sum = {0};
     hc_status status = HC_OK;
-    for (size_t p = 0; p < pieces; p++) {
-        struct hc_piece piece = {original, p * weights, weights};
-        HC_TRY(hc_model_decoder(tensor, p, &decoder, error));
-        for (uint64_t at = 0; at < weights; at += COMPARE_WEIGHTS) {
-            uint64_t count = weights - at < COMPARE_WEIGHTS ? weights - at : COMPARE_WEIGHTS;
-            HC_TRY(description->method->compare(&check->meter.context->engine, decoder, &piece, at, count, sum, error));
-            HC_TRY(hc_meter_report(&check->meter, p * weights + at + count, error));
-        }
-        description->method->close(decoder);
-        decoder = NULL;
+    for (uint64_t at = 0; status == HC_OK && at < original->weights; at += COMPARE_WEIGHTS) {
+        uint64_t rest = original->weights - at;
+        status = engine->table->pair_moments(engine, &piece, at, rest < COMPARE_WEIGHTS ? rest : COMPARE_WEIGHTS, &sum,
+                                             error);
     }
-done:
-    if (decoder)
-        description->method->close(decoder);
+    *finite = sum.non_finite == 0;
     return status;
 }
 
@@ -176,13 +181,22 @@ static hc_status compare_coded(struct check *check, const struct hc_model_tensor
                                const struct hc_tensor *original, struct hc_error *error)
 {
     const struct hc_description *description = &tensor->description;
-    struct hc_compare_sum sum = {0};
+    struct measurement measurement = {.check = check, .method = description->method, .original = original};
+    const struct hc_compare_sum *sum = &measurement.sum;
     check->report->compared++;
     if (!hc_type_is_float(original->type)) {
         fault(check, false, tensor->name, "is of floats, the original is not", &tensor->info);
         return HC_OK;
     }
-    hc_status status = measure(check, tensor, original, &sum, error);
+    bool finite = true;
+    hc_status status = is_finite(check, original, &finite, error);
+    if (status == HC_OK && !finite) {
+        fault(check, false, tensor->name, "is coded, and the original has NaN or infinity", &tensor->info);
+        return HC_OK;
+    }
+    if (status == HC_OK)
+        status = hc_model_each_stretch(tensor, 0, description->weights, COMPARE_WEIGHTS, measure_stretch, &measurement,
+                                       error);
     if (status == HC_ERR_CORRUPT) {
         fault(check, true, tensor->name, error->text, &tensor->info);
         return HC_OK;
@@ -190,10 +204,10 @@ static hc_status compare_coded(struct check *check, const struct hc_model_tensor
     if (status != HC_OK)
         return status;
     hc_tensor_info info = tensor->info;
-    info.mean_abs_error = hc_exact_value(&sum.abs_error) / (double)description->weights;
-    info.max_abs_error = sum.max_abs_error;
-    info.squared_error = hc_exact_value(&sum.squared_error);
-    info.squared_weights = hc_exact_value(&sum.squared_weights);
+    info.mean_abs_error = hc_exact_value(&sum->abs_error) / (double)description->weights;
+    info.max_abs_error = sum->max_abs_error;
+    info.squared_error = hc_exact_value(&sum->squared_error);
+    info.squared_weights = hc_exact_value(&sum->squared_weights);
     info.signal_to_noise = hc_signal_to_noise(info.squared_weights, info.squared_error);
     bool same = info.mean_abs_error == description->mean_abs_error &&
                 info.max_abs_error == description->max_abs_error && info.squared_error == description->squared_error &&
@@ -213,10 +227,10 @@ static bool kept_equal(struct check *check, const struct hc_tensor *stored, cons
     if (!hc_type_is_float(original->type) || !hc_type_is_float(stored->type))
         return false;
     const struct hc_kernels *kernels = &check->meter.context->kernels;
-    float a[HC_PAIR_BLOCK], b[HC_PAIR_BLOCK];
-    uint16_t half[HC_PAIR_BLOCK];
-    for (uint64_t at = 0; at < stored->weights; at += HC_PAIR_BLOCK) {
-        size_t n = stored->weights - at < HC_PAIR_BLOCK ? stored->weights - at : HC_PAIR_BLOCK;
+    float a[HC_BLOCK], b[HC_BLOCK];
+    uint16_t half[HC_BLOCK];
+    for (uint64_t at = 0; at < stored->weights; at += HC_BLOCK) {
+        size_t n = stored->weights - at < HC_BLOCK ? stored->weights - at : HC_BLOCK;
         hc_tensor_read(stored, kernels, at, n, a);
         hc_tensor_read(original, kernels, at, n, b);
         if (hc_type_is_block(original->type)) { /* as compress stored it */

@@ -15,7 +15,7 @@ import xml.etree.ElementTree as ElementTree
 CRITERION = re.compile(r"^\[====\] Synthesis: Tested: (\d+) \| Passing: (\d+) ", re.MULTILINE)
 SKIP = re.compile(r"^\[SKIP\] (.*)$", re.MULTILINE)
 COUNTED = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) not run$", re.MULTILINE)
-ROW = re.compile(r" not run +- +(.+)$", re.MULTILINE)
+ROW = re.compile(r"(?: not run +- +|^not run: )(.+)$", re.MULTILINE)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -160,7 +160,9 @@ static void on_notice(const char *text, void *user)
 {
     (void)user;
     end_progress();
-    fprintf(stderr, "hyperc: note: %s\n", text);
+    fputs("hyperc: note: ", stderr);
+    print_text(stderr, text, 0);
+    fputc('\n', stderr);
 }
 
 static int report_dry_run(struct compress_state *state, const struct common_options *common)
@@ -183,23 +185,36 @@ static int report_dry_run(struct compress_state *state, const struct common_opti
     return finish_output(EXIT_DONE);
 }
 
-/* The totals of what was written, read from the files themselves. */
-static int report_result(struct compress_state *state, const struct common_options *common, hc_context *context)
+static hc_status read_totals(hc_context *context, const char *path, hc_model_totals *totals)
 {
     hc_model *model = NULL;
-    hc_model_totals totals;
-    hc_status status = hc_model_open(context, state->output, &model);
+    hc_status status = hc_model_open(context, path, &model);
+    if (status == HC_OK)
+        hc_model_totals_get(model, totals);
+    hc_model_close(model);
+    return status;
+}
+
+/* The totals of what was written, read from the files themselves. */
+static int report_result(struct compress_state *state, const struct common_options *common, hc_context *context,
+                         const char *input)
+{
+    hc_model_totals totals, before;
+    hc_status status = read_totals(context, input, &before);
+    if (status == HC_OK)
+        status = read_totals(context, state->output, &totals);
     if (status != HC_OK)
         return report_failure(common, status, hc_message(context));
-    hc_model_totals_get(model, &totals);
-    hc_model_close(model);
     if (common->json) {
-        json_t *json = json_pack("{s:s, s:o}", "output", state->output, "totals", totals_json(&totals));
+        json_t *json = json_pack("{s:o, s:I, s:o}", "output", json_text(state->output), "input_file_bytes",
+                                 (json_int_t)before.file_bytes, "totals", totals_json(&totals));
         if (state->gain.weights > 0)
             json_put(&json, "side_auto", side_gain_json(&state->gain));
         return print_json(json);
     }
-    printf("%s\n", state->output);
+    char a[32], b[32];
+    printf("%s\n%s, made of %s\n", state->output, human_bytes((double)totals.file_bytes, a),
+           human_bytes((double)before.file_bytes, b));
     print_totals(&totals);
     side_gain_print(&state->gain);
     return finish_output(EXIT_DONE);
@@ -232,7 +247,8 @@ static int run(const struct common_options *common, int count, char **operands, 
         if (status == HC_ERR_CANCELLED && !state->options.dry_run)
             fputs("hyperc: what is done is kept; the same command with --resume finishes it\n", stderr);
     } else {
-        code = state->options.dry_run ? report_dry_run(state, common) : report_result(state, common, context);
+        code =
+            state->options.dry_run ? report_dry_run(state, common) : report_result(state, common, context, operands[0]);
     }
     json_decref(state->tensors);
     hc_context_destroy(context);

@@ -64,7 +64,7 @@ static int run(const struct common_options *common, int count, char **operands, 
     if (status != HC_OK) {
         code = report_failure(common, status, hc_message(context));
     } else if (common->json) {
-        code = print_json(json_pack("{s:s}", "output", state->output));
+        code = print_json(json_pack("{s:o}", "output", json_text(state->output)));
     } else {
         printf("%s\n", state->output);
         code = finish_output(EXIT_DONE);

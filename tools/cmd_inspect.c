@@ -55,7 +55,7 @@ static int run(const struct common_options *common, int count, char **operands, 
     (void)handle;
     hc_context *context = NULL;
     hc_model *model = NULL;
-    hc_status status = open_context(common, &context);
+    hc_status status = open_plain_context(common, &context);
     if (status == HC_OK)
         status = hc_model_open(context, operands[0], &model);
     int code = status != HC_OK ? report_failure(common, status, hc_message(context))

@@ -26,18 +26,42 @@ static bool set(const char *name, const char *value, void *handle)
     return true;
 }
 
+static void print_fault(const char *where, const char *fault)
+{
+    fputs("FAULT  ", stdout);
+    print_text(stdout, where, 0);
+    fputs(": ", stdout);
+    print_text(stdout, fault, 0);
+    putchar('\n');
+}
+
+static void print_same(const char *where, const hc_tensor_info *info)
+{
+    fputs("same   ", stdout);
+    print_text(stdout, where, 60);
+    printf(" mean abs error %.4e, signal to noise %.2f dB\n", info->mean_abs_error, info->signal_to_noise);
+}
+
 static void on_finding(const char *where, const char *fault, const hc_tensor_info *info, void *user)
 {
     struct verify_state *state = user;
     if (fault && state->json)
-        json_append(&state->faults, json_pack("{s:s, s:s}", "where", where, "fault", fault));
+        json_append(&state->faults, json_pack("{s:o, s:o}", "where", json_text(where), "fault", json_text(fault)));
     else if (fault)
-        printf("FAULT  %s: %s\n", where, fault);
+        print_fault(where, fault);
     else if (state->json)
         json_append(&state->tensors, tensor_json(info));
     else if (!state->quiet)
-        printf("same   %-60s mean abs error %.4e, signal to noise %.2f dB\n", where, info->mean_abs_error,
-               info->signal_to_noise);
+        print_same(where, info);
+}
+
+static void print_counts(const struct verify_state *state, bool sound, const hc_verify_report *counts)
+{
+    printf("%s: %llu files and %llu tensors against their checksums", sound ? "sound" : "NOT SOUND",
+           (unsigned long long)counts->files, (unsigned long long)counts->tensors);
+    if (state->against)
+        printf(", %llu coded tensors against the original", (unsigned long long)counts->compared);
+    printf(": %llu fault%s\n", (unsigned long long)counts->faults, counts->faults == 1 ? "" : "s");
 }
 
 static int report(const struct verify_state *state, const struct common_options *common, hc_status status,
@@ -45,16 +69,12 @@ static int report(const struct verify_state *state, const struct common_options 
 {
     int code = exit_code_of(status), printed = EXIT_DONE;
     if (common->json)
-        printed =
-            print_json(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "sound", status == HC_OK, "files",
-                                 (json_int_t)counts->files, "tensors", (json_int_t)counts->tensors, "compared",
-                                 (json_int_t)counts->compared, "faults", state->faults, "errors", state->tensors));
+        printed = print_json(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "sound", status == HC_OK, "files",
+                                       (json_int_t)counts->files, "tensors", (json_int_t)counts->tensors, "compared",
+                                       (json_int_t)counts->compared, "faults", state->faults, "compared_tensors",
+                                       state->tensors));
     else
-        printf("%s: %llu files and %llu tensors against their checksums, %llu coded tensors against the original: %llu "
-               "fault%s\n",
-               status == HC_OK ? "sound" : "NOT SOUND", (unsigned long long)counts->files,
-               (unsigned long long)counts->tensors, (unsigned long long)counts->compared,
-               (unsigned long long)counts->faults, counts->faults == 1 ? "" : "s");
+        print_counts(state, status == HC_OK, counts);
     if (status != HC_OK)
         fprintf(stderr, "hyperc: %s\n", message);
     if (printed != EXIT_DONE)

@@ -199,6 +199,35 @@ json_t *json_figure(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+size_t character_bytes(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    size_t bytes = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : c[0] < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < bytes; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    /* too long a form, half of a surrogate pair, beyond U+10FFFF */
+    bool outside = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
+                   (c[0] == 0xf4 && c[1] > 0x8f);
+    return outside ? 0 : bytes;
+}
+
+json_t *json_text(const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        return NULL;
+    for (char *at = copy; *at;) {
+        size_t bytes = character_bytes(at);
+        if (bytes == 0)
+            *at = '?';
+        at += bytes ? bytes : 1;
+    }
+    json_t *json = json_string(copy);
+    free(copy);
+    return json;
+}
+
 int print_json(json_t *json)
 {
     bool whole = json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0;

@@ -45,8 +45,11 @@ int exit_code_of(hc_status status);
  */
 int report_failure(const struct common_options *common, hc_status status, const char *message);
 
-/* A context with the options, progress on stderr, and a stop at SIGINT and SIGTERM. */
+/* A context with the options, progress on stderr, and a stop at SIGINT and SIGTERM: for what takes its time, and looks
+ * at its progress. */
 hc_status open_context(const struct common_options *common, hc_context **context);
+/* The same without progress: signals end the program at once. */
+hc_status open_plain_context(const struct common_options *common, hc_context **context);
 /* Ends the progress line. */
 void end_progress(void);
 
@@ -59,6 +62,10 @@ int print_json(json_t *json);
 /* Add a value (stolen) to an object, to a list. Where memory is out, *json becomes NULL and stays so. */
 void json_put(json_t **json, const char *key, json_t *value);
 void json_append(json_t **list, json_t *value);
+/* How many bytes the UTF-8 character at the beginning of `text` has, 0 if there is none. */
+size_t character_bytes(const char *text);
+/* A JSON string; what is not UTF-8 in the text, such as in the name of a file, becomes '?'. NULL if memory is out. */
+json_t *json_text(const char *text);
 /* JSON null where a figure is infinite. */
 json_t *json_figure(double value);
 

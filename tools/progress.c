@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static const double terminal_interval = 0.1, plain_interval = 10;
@@ -18,6 +19,20 @@ static void ask_stop(int signal_number)
 {
     (void)signal_number;
     stop_asked = 1;
+}
+
+/* The files are mapped into memory: a page that is not there any more, as the file was cut or its disk fails, is a
+ * signal. Only functions that a handler may call. */
+static void end_at_fault(int signal_number)
+{
+    static const char message[] = "hyperc: a file changed or could not be read while it was in use\n";
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    (void)signal_number;
+    while (atomic_flag_test_and_set(&told))
+        pause(); /* another thread is at it */
+    ssize_t written = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)written; /* nothing more can be said */
+    _exit(EXIT_FAILED);
 }
 
 static void format_time(double seconds, char buffer[16])
@@ -64,17 +79,33 @@ void end_progress(void)
     view.line_open = false;
 }
 
-hc_status open_context(const struct common_options *common, hc_context **context)
+static void on_signal(int signal_number, void (*handler)(int), unsigned flags)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = (int)flags};
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL);
+}
+
+static hc_status make_context(const struct common_options *common, hc_progress_fn progress, hc_context **context)
 {
     hc_context_options options = {
-        .threads = common->threads, .tier = common->tier, .device = common->device, .progress = on_progress};
+        .threads = common->threads, .tier = common->tier, .device = common->device, .progress = progress};
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, with a message */
+    on_signal(SIGBUS, end_at_fault, 0);
+    return hc_context_create(context, &options);
+}
+
+hc_status open_context(const struct common_options *common, hc_context **context)
+{
     view.quiet = common->quiet;
     view.terminal = isatty(STDERR_FILENO);
     /* The first signal ends the run in good order, a second one at once. */
-    struct sigaction action = {.sa_handler = ask_stop, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
-    sigemptyset(&action.sa_mask);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, with a message */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    return hc_context_create(context, &options);
+    on_signal(SIGINT, ask_stop, SA_RESETHAND | SA_RESTART);
+    on_signal(SIGTERM, ask_stop, SA_RESETHAND | SA_RESTART);
+    return make_context(common, on_progress, context);
+}
+
+hc_status open_plain_context(const struct common_options *common, hc_context **context)
+{
+    return make_context(common, NULL, context);
 }

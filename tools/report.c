@@ -9,13 +9,28 @@ static double bits_per_weight(const hc_tensor_info *info)
     return info->weights ? 8 * (double)info->stored_bytes / (double)info->weights : 0;
 }
 
+void print_text(FILE *out, const char *text, int width)
+{
+    for (; *text; width--) {
+        const unsigned char *c = (const unsigned char *)text;
+        size_t bytes = character_bytes(text);
+        bool control = c[0] < 0x20 || c[0] == 0x7f || (bytes == 2 && c[0] == 0xc2 && c[1] < 0xa0);
+        if (bytes == 0 || control)
+            putc('?', out);
+        else
+            fwrite(text, 1, bytes, out);
+        text += bytes ? bytes : 1;
+    }
+    fprintf(out, "%*s", width > 0 ? width : 0, "");
+}
+
 json_t *tensor_json(const hc_tensor_info *info)
 {
     json_t *shape = json_array();
     for (int i = 0; i < info->rank; i++)
         json_append(&shape, json_integer((json_int_t)info->shape[i]));
-    json_t *json = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", info->name, "type", hc_type_name(info->type),
-                             "shape", shape, "weights", (json_int_t)info->weights, "bytes",
+    json_t *json = json_pack("{s:o, s:s, s:o, s:I, s:I, s:o}", "name", json_text(info->name), "type",
+                             hc_type_name(info->type), "shape", shape, "weights", (json_int_t)info->weights, "bytes",
                              (json_int_t)info->stored_bytes, "bits_per_weight", json_figure(bits_per_weight(info)));
     if (info->method) {
         json_put(&json, "method", json_string(info->method));
@@ -26,7 +41,7 @@ json_t *tensor_json(const hc_tensor_info *info)
         if (info->published_mean_abs_error >= 0)
             json_put(&json, "published_mean_abs_error", json_figure(info->published_mean_abs_error));
     } else if (info->kept_because && info->kept_because[0]) {
-        json_put(&json, "kept_because", json_string(info->kept_because));
+        json_put(&json, "kept_because", json_text(info->kept_because));
     }
     return json;
 }
@@ -49,7 +64,7 @@ json_t *totals_json(const hc_model_totals *totals)
 
 void print_table_head(int name_width)
 {
-    printf("%-*s  %-20s %-7s %-6s %8s %7s %10s  %s\n", name_width, "tensor", "shape", "type", "method", "bits/w",
+    printf("%-*s  %-14s %-7s %-6s %8s %7s %10s  %s\n", name_width, "tensor", "shape", "type", "method", "bits/w",
            "SNR dB", "mean |err|", "parameters");
 }
 
@@ -63,19 +78,26 @@ static void format_shape(const hc_tensor_info *info, char *text, size_t size)
         snprintf(text, size, "scalar");
 }
 
+static void print_kept(const char *because)
+{
+    printf("%7s %10s  %s", "-", "-", because[0] ? "kept: " : "");
+    print_text(stdout, because, 0);
+    putchar('\n');
+}
+
 void print_table_row(const hc_tensor_info *info, int name_width)
 {
     char shape[192];
     format_shape(info, shape, sizeof shape);
-    printf("%-*s  %-20s %-7s %-6s %8.4f ", name_width, info->name, shape, hc_type_name(info->type),
-           info->method ? info->method : "-", bits_per_weight(info));
+    print_text(stdout, info->name, name_width);
+    printf("  %-14s %-7s %-6s %8.4f ", shape, hc_type_name(info->type), info->method ? info->method : "-",
+           bits_per_weight(info));
     if (info->method && isfinite(info->signal_to_noise))
         printf("%7.2f %10.3e  %s\n", info->signal_to_noise, info->mean_abs_error, info->parameters);
     else if (info->method)
         printf("%7s %10.3e  %s\n", "inf", info->mean_abs_error, info->parameters);
     else
-        printf("%7s %10s  %s%s\n", "-", "-", info->kept_because && info->kept_because[0] ? "kept: " : "",
-               info->kept_because ? info->kept_because : "");
+        print_kept(info->kept_because ? info->kept_because : "");
 }
 
 void print_totals(const hc_model_totals *totals)

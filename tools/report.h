@@ -4,6 +4,10 @@
 
 #include "command.h"
 
+/* Prints a text that comes from a file, with blanks up to `width` characters: what is not UTF-8 and what could steer
+ * the terminal becomes '?'. */
+void print_text(FILE *out, const char *text, int width);
+
 json_t *tensor_json(const hc_tensor_info *info);
 json_t *totals_json(const hc_model_totals *totals);
 

@@ -4,10 +4,15 @@
  * CUDA headers. Conventions:
  *
  *  - Every function that can fail returns an hc_status; HC_OK is 0. The text that explains a
- *    failure is read with hc_message() from the context, until the next call on that context.
+ *    failure is read with hc_message() from the context, until the next call on that context; after
+ *    a success it means nothing.
  *  - A context belongs to one thread at a time. Two contexts share nothing.
  *  - Strings are UTF-8, zero-terminated. Strings and arrays handed out belong to the object they
- *    came from and live as long as it does.
+ *    came from and live as long as it does; those handed to a callback live until it returns.
+ *  - Options are structs: fill them with their _init function first, then change what you want.
+ *  - Pointers must not be NULL where nothing else is said.
+ *  - Models are mapped, not read: a file that shrinks, or cannot be read, while it is in use ends in
+ *    the signal SIGBUS, as with every mapped file.
  *  - The library never prints, never exits, installs no signal handlers, has no global state.
  */
 #ifndef HYPERC_HYPERC_H
@@ -116,6 +121,9 @@ typedef struct hc_context_options {
     void *user;              /* handed to progress */
 } hc_context_options;
 
+/* One thread per core, the best tier, the CPU, no callback. */
+void hc_context_options_init(hc_context_options *options);
+
 /* Options NULL: all defaults. On failure *context is NULL unless there was memory for a context
  * that can carry the message; in both cases hc_context_destroy(*context) is right. */
 hc_status hc_context_create(hc_context **context, const hc_context_options *options);
@@ -206,7 +214,7 @@ typedef struct hc_model_totals {
 hc_status hc_model_open(hc_context *context, const char *path, hc_model **model);
 void hc_model_close(hc_model *model);
 uint64_t hc_model_tensor_count(const hc_model *model);
-/* In the order of the files. Index out of range: HC_ERR_ARGUMENT. */
+/* In the order of the files. Index out of range: HC_ERR_ARGUMENT (and no message: no context is at hand). */
 hc_status hc_model_tensor(const hc_model *model, uint64_t index, hc_tensor_info *info);
 void hc_model_totals_get(const hc_model *model, hc_model_totals *totals);
 /* Decodes `count` weights of tensor `index`, beginning with weight `first` of its row-major order,

@@ -15,7 +15,7 @@ static void unpack(const uint8_t *in, size_t n, unsigned bits, uint32_t *codes)
     plain.unpack(in, n - i, bits, codes + i);
 }
 
-/* Packing gains nothing here over plain C, whose loop carries two machine words. */
+/* Packing stays plain C's. */
 void hc_bitpack_avx2(struct hc_bitpack_ops *ops)
 {
     ops->unpack = unpack;

@@ -32,9 +32,9 @@ static __device__ inline double hc_lanes_max(double lane)
 /* Weights in block number `block` of an array of n weights; 0 past its end. */
 static __device__ inline uint32_t hc_block_weights(size_t n, size_t block)
 {
-    size_t begin = block * HC_PAIR_BLOCK;
+    size_t begin = block * HC_BLOCK;
     size_t left = begin < n ? n - begin : 0;
-    return (uint32_t)(left < HC_PAIR_BLOCK ? left : HC_PAIR_BLOCK);
+    return (uint32_t)(left < HC_BLOCK ? left : HC_BLOCK);
 }
 
 /* Pair i of a block of n weights that begins at an even place of an array aligned to 8 bytes. */

@@ -15,7 +15,7 @@
 
 /* Work is cut into blocks of so many weights, counted from the beginning of the tensor. Sums are
  * made per block, in HC_LANES lanes; see below. */
-enum { HC_PAIR_BLOCK = 8192 };
+enum { HC_BLOCK = 8192 };
 
 enum { HC_PAIR_MAX_CLASSES = 15 };
 

@@ -17,8 +17,8 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
         return;
 #pragma unroll 8
     for (uint32_t i = lane; i < n; i += HC_LANES) {
-        double weight = weights[block * HC_PAIR_BLOCK + i];
-        double e = (double)decoded[block * HC_PAIR_BLOCK + i] - weight;
+        double weight = weights[block * HC_BLOCK + i];
+        double e = (double)decoded[block * HC_BLOCK + i] - weight;
         abs_error += fabs(e);
         squared_error += e * e;
         squared_weights += weight * weight;
@@ -39,7 +39,7 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
 cudaError_t hc_compare_cuda(const float *weights, const float *decoded, size_t n, struct hc_compare *out,
                             cudaStream_t stream)
 {
-    size_t blocks = (n + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+    size_t blocks = (n + HC_BLOCK - 1) / HC_BLOCK;
     compare<<<(unsigned)((blocks + HC_WARPS - 1) / HC_WARPS), HC_WARPS * HC_LANES, 0, stream>>>(weights, decoded, n,
                                                                                                 out);
     return cudaGetLastError();

@@ -2,7 +2,7 @@
  *
  * For n weights (any n): e = (double)decoded[i] - (double)weights[i]; sums of |e|, e*e and
  * weights[i]^2 in double, in lanes by weight (common/pair.h: lane i mod 32, no fma), and the largest |e|.
- * Finite input. Callers compare block by block (HC_PAIR_BLOCK) and add the sums exactly.
+ * Finite input. Callers compare block by block (HC_BLOCK) and add the sums exactly.
  */
 #ifndef HC_KERNELS_COMPARE_H
 #define HC_KERNELS_COMPARE_H

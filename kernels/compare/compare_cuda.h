@@ -1,4 +1,4 @@
-/* CUDA version of compare.h: many blocks of HC_PAIR_BLOCK weights at once.
+/* CUDA version of compare.h: many blocks of HC_BLOCK weights at once.
  *
  * weights, decoded: n >= 1 of them; out: one result per block (the last may be shorter). All in device memory. Queues
  * on `stream`, returns the launch error. */

@@ -11,7 +11,7 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
     uint32_t lane = threadIdx.x % HC_LANES;
     size_t block = (size_t)blockIdx.x * HC_WARPS + threadIdx.x / HC_LANES;
     uint32_t n = hc_block_weights(n_all, block);
-    const float *weights = all + block * HC_PAIR_BLOCK;
+    const float *weights = all + block * HC_BLOCK;
     double centre_x = grid->centre[0], centre_y = grid->centre[1], half = grid->half, farthest = 0.0;
     float pad = grid->pad;
     unsigned outer = 0;
@@ -36,7 +36,7 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
 cudaError_t hc_pair_extent_cuda(const float *weights, size_t n, const struct hc_pair_grid *grid,
                                 struct hc_pair_extent *out, cudaStream_t stream)
 {
-    size_t blocks = (n + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+    size_t blocks = (n + HC_BLOCK - 1) / HC_BLOCK;
     pair_extent<<<(unsigned)((blocks + HC_WARPS - 1) / HC_WARPS), HC_WARPS * HC_LANES, 0, stream>>>(weights, n, grid,
                                                                                                     out);
     return cudaGetLastError();

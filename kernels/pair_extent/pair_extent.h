@@ -1,6 +1,6 @@
 /* Second pass of `pair`: how far the pairs reach.
  *
- * For one block of n weights (1 <= n <= HC_PAIR_BLOCK; odd: the last pair's y is grid->pad):
+ * For one block of n weights (1 <= n <= HC_BLOCK; odd: the last pair's y is grid->pad):
  * max_distance2 is the largest dx*dx + dy*dy with dx = (double)x - centre[0], dy likewise (each
  * operation rounded to double, no fma); outer counts pairs with |dx| > half or |dy| > half.
  * Reads centre, half and pad of the grid, nothing else. Weights are finite.

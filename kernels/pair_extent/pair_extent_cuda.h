@@ -1,6 +1,6 @@
 /* CUDA version of pair_extent.h: many blocks at once.
  *
- * weights: n >= 1 of them, aligned to 8 bytes; grid: one; out: one result per block of HC_PAIR_BLOCK weights. All in
+ * weights: n >= 1 of them, aligned to 8 bytes; grid: one; out: one result per block of HC_BLOCK weights. All in
  * device memory. Queues on `stream`, returns the launch error. */
 #ifndef HC_KERNELS_PAIR_EXTENT_CUDA_H
 #define HC_KERNELS_PAIR_EXTENT_CUDA_H

@@ -18,7 +18,7 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
     uint32_t lane = threadIdx.x % HC_LANES;
     size_t block = (size_t)blockIdx.x * HC_WARPS + threadIdx.x / HC_LANES;
     uint32_t n = hc_block_weights(n_all, block);
-    const float *weights = all + block * HC_PAIR_BLOCK;
+    const float *weights = all + block * HC_BLOCK;
     double sum_x = 0.0, sum_y = 0.0;
     unsigned bad = 0;
 
@@ -44,7 +44,7 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
 
 cudaError_t hc_pair_moments_cuda(const float *weights, size_t n, struct hc_pair_moments *out, cudaStream_t stream)
 {
-    size_t blocks = (n + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+    size_t blocks = (n + HC_BLOCK - 1) / HC_BLOCK;
     pair_moments<<<(unsigned)((blocks + HC_WARPS - 1) / HC_WARPS), HC_WARPS * HC_LANES, 0, stream>>>(weights, n, out);
     return cudaGetLastError();
 }

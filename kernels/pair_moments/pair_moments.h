@@ -1,6 +1,6 @@
 /* First pass of `pair`: the sums behind the centre.
  *
- * For one block of n weights (1 <= n <= HC_PAIR_BLOCK): x are the weights of even index, y those of
+ * For one block of n weights (1 <= n <= HC_BLOCK): x are the weights of even index, y those of
  * odd index. With n odd the last pair has no y and adds nothing to sum[1].
  * Sums are in double, in lanes by pair (common/pair.h). non_finite counts NaN and infinities among
  * the weights; if it is not 0 the sums mean nothing.

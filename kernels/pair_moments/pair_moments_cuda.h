@@ -1,6 +1,6 @@
 /* CUDA version of pair_moments.h: many blocks at once.
  *
- * weights: n >= 1 of them, device memory, aligned to 8 bytes. out: one result per block of HC_PAIR_BLOCK weights (the
+ * weights: n >= 1 of them, device memory, aligned to 8 bytes. out: one result per block of HC_BLOCK weights (the
  * last may be shorter), device memory; the same bits as the CPU's. Queues on `stream`, returns the launch error. */
 #ifndef HC_KERNELS_PAIR_MOMENTS_CUDA_H
 #define HC_KERNELS_PAIR_MOMENTS_CUDA_H

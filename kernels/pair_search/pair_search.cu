@@ -2,7 +2,7 @@
 
 #include "common/lanes.cuh"
 
-enum { THREADS = 256, BLOCK_PAIRS = HC_PAIR_BLOCK / 2 };
+enum { THREADS = 256, BLOCK_PAIRS = HC_BLOCK / 2 };
 
 struct place {
     double u, v; /* grid units */
@@ -107,7 +107,7 @@ static __global__ void __launch_bounds__(THREADS)
     __syncthreads();
 
     for (uint32_t i = thread; i < pairs; i += THREADS) {
-        float2 pair = hc_pair_load(all + block * HC_PAIR_BLOCK, n, i, grid.pad);
+        float2 pair = hc_pair_load(all + block * HC_BLOCK, n, i, grid.pad);
         int code = (int)code_of(&grid, pair, 2 * i + 1 == n, &errors[i]);
         if (codes)
             codes[block * BLOCK_PAIRS + i] = (uint32_t)code;
@@ -140,8 +140,8 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
     uint32_t lane = threadIdx.x % HC_LANES, before = 0;
     size_t block = (size_t)blockIdx.x * HC_WARPS + threadIdx.x / HC_LANES;
     uint32_t n = hc_block_weights(n_all, block);
-    const float *weights = all + block * HC_PAIR_BLOCK;
-    float2 *out = (float2 *)(all_out + block * HC_PAIR_BLOCK);
+    const float *weights = all + block * HC_BLOCK;
+    float2 *out = (float2 *)(all_out + block * HC_BLOCK);
     double centre_x = grid->centre[0], centre_y = grid->centre[1], half = grid->half;
     float pad = grid->pad;
     bool odd = false;
@@ -169,7 +169,7 @@ cudaError_t hc_pair_search_cuda(const float *weights, size_t n, const uint32_t *
                                 const struct hc_pair_grid *grids, size_t grid_count, uint32_t *codes,
                                 struct hc_pair_search *out, cudaStream_t stream)
 {
-    dim3 shape((unsigned)((n + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK), (unsigned)grid_count);
+    dim3 shape((unsigned)((n + HC_BLOCK - 1) / HC_BLOCK), (unsigned)grid_count);
     pair_search<<<shape, THREADS, 0, stream>>>(weights, n, counts, grids, codes, out);
     return cudaGetLastError();
 }
@@ -177,7 +177,7 @@ cudaError_t hc_pair_search_cuda(const float *weights, size_t n, const uint32_t *
 cudaError_t hc_pair_outer_cuda(const float *weights, size_t n, const struct hc_pair_grid *grid, float *out,
                                uint32_t *counts, cudaStream_t stream)
 {
-    size_t blocks = (n + HC_PAIR_BLOCK - 1) / HC_PAIR_BLOCK;
+    size_t blocks = (n + HC_BLOCK - 1) / HC_BLOCK;
     pair_outer<<<(unsigned)((blocks + HC_WARPS - 1) / HC_WARPS), HC_WARPS * HC_LANES, 0, stream>>>(weights, n, grid,
                                                                                                    out, counts);
     return cudaGetLastError();

@@ -1,6 +1,6 @@
 /* The search of `pair`: the trajectory point nearest to each pair, in closed form.
  *
- * block: n weights (1 <= n <= HC_PAIR_BLOCK; odd: the last pair's y is grid->pad) give (n+1)/2 codes
+ * block: n weights (1 <= n <= HC_BLOCK; odd: the last pair's y is grid->pad) give (n+1)/2 codes
  *     code = index + (points + 1) * class.
  * All arithmetic is double, each operation rounded once, no fma, in this order:
  *   dx = x - centre[0], dy = y - centre[1]
@@ -15,8 +15,10 @@
  * Closed form: in row q only r = ceil((u - q * inv_m) - 0.5), clamped to the row, can be nearest (the
  * ceiling takes the lower of two equally near). Rows floor(v) and floor(v) + 1, clamped to 0 .. m-1,
  * suffice if the better of the two has d2 < 1, since every other row is at least 1 away; otherwise,
- * at the rim, all rows floor(v) - 4 .. floor(v) + 5 that exist are looked at, in the same way. u and v
- * lie in [0, m] but for rounding, unless classes == 0 (then every pair is inside).
+ * at the rim, all rows floor(v) - 4 .. floor(v) + 5 that exist are looked at, in the same way. They
+ * suffice: as points > (m-1)^2, every row has a point at some r >= m - 3, and so has one within 3 of any
+ * place along it; a place of the square is within 1 of a row, hence within sqrt(10) of a point, and at least 5
+ * from the rows that are left out. u and v lie in [0, m] but for rounding (classes == 0: every pair is inside).
  *
  * error sums (|a| + |b|) * unit[class] of the winner over the pairs, in lanes by pair: error[0] the pairs of
  * class 0, error[1] the others. The padding of an odd count is left out: that pair adds |a| * unit. max_code

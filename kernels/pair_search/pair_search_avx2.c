@@ -168,6 +168,20 @@ static __attribute__((noinline)) void search_rim(const struct wide_grid *g, __m2
     }
 }
 
+/* The centre has the lowest number: it also takes the lead where it is as near. */
+static inline struct candidates take_centre(const struct wide_grid *g, __m256d u, __m256d v, struct candidates best)
+{
+    __m256d a = _mm256_sub_pd(u, g->mid), b = _mm256_sub_pd(v, g->mid);
+    __m256d d2 = _mm256_add_pd(_mm256_mul_pd(a, a), _mm256_mul_pd(b, b));
+    __m256d better = _mm256_cmp_pd(d2, best.d2, _CMP_LE_OQ);
+    return (struct candidates){
+        .d2 = _mm256_min_pd(d2, best.d2),
+        .a = _mm256_blendv_pd(best.a, a, better),
+        .b = _mm256_blendv_pd(best.b, b, better),
+        .point = _mm256_blendv_pd(best.point, _mm256_set1_pd(-1), better),
+    };
+}
+
 static inline struct candidates nearest(const struct wide_grid *g, __m256d u, __m256d v)
 {
     const __m256d zero = _mm256_setzero_pd(), one = _mm256_set1_pd(1), all = first4(4);
@@ -177,10 +191,7 @@ static inline struct candidates nearest(const struct wide_grid *g, __m256d u, __
     struct candidates best = take(nearest_of_row(g, u, v, q0), all, nearest_of_row(g, u, v, q1));
     if (some_beyond(best.d2, 1))
         search_rim(g, u, v, below, &best);
-    struct candidates centre = {
-        .a = _mm256_sub_pd(u, g->mid), .b = _mm256_sub_pd(v, g->mid), .point = _mm256_set1_pd(-1)};
-    centre.d2 = _mm256_add_pd(_mm256_mul_pd(centre.a, centre.a), _mm256_mul_pd(centre.b, centre.b));
-    return take(best, all, centre);
+    return take_centre(g, u, v, best);
 }
 
 /* Terms are not negative, so that a lane is never -0 and adding +0 leaves it as it is. */

@@ -154,6 +154,20 @@ static __attribute__((noinline)) void search_rim(const struct wide_grid *g, __m5
     }
 }
 
+/* The centre has the lowest number: it also takes the lead where it is as near. */
+static inline struct candidates take_centre(const struct wide_grid *g, __m512d u, __m512d v, struct candidates best)
+{
+    __m512d a = _mm512_sub_pd(u, g->mid), b = _mm512_sub_pd(v, g->mid);
+    __m512d d2 = _mm512_add_pd(_mm512_mul_pd(a, a), _mm512_mul_pd(b, b));
+    __mmask8 better = _mm512_cmp_pd_mask(d2, best.d2, _CMP_LE_OQ);
+    return (struct candidates){
+        .d2 = _mm512_min_pd(d2, best.d2),
+        .a = _mm512_mask_mov_pd(best.a, better, a),
+        .b = _mm512_mask_mov_pd(best.b, better, b),
+        .point = _mm512_mask_mov_pd(best.point, better, _mm512_set1_pd(-1)),
+    };
+}
+
 static inline struct candidates nearest(const struct wide_grid *g, __m512d u, __m512d v)
 {
     const __m512d zero = _mm512_setzero_pd(), one = _mm512_set1_pd(1);
@@ -163,10 +177,7 @@ static inline struct candidates nearest(const struct wide_grid *g, __m512d u, __
     struct candidates best = take(nearest_of_row(g, u, v, q0), 0xff, nearest_of_row(g, u, v, q1));
     if (some_beyond(best.d2, 1))
         search_rim(g, u, v, below, &best);
-    struct candidates centre = {
-        .a = _mm512_sub_pd(u, g->mid), .b = _mm512_sub_pd(v, g->mid), .point = _mm512_set1_pd(-1)};
-    centre.d2 = _mm512_add_pd(_mm512_mul_pd(centre.a, centre.a), _mm512_mul_pd(centre.b, centre.b));
-    return take(best, 0xff, centre);
+    return take_centre(g, u, v, best);
 }
 
 static inline void add_to_lanes(double *lanes, __mmask8 mask, __m512d terms)

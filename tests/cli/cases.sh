@@ -20,7 +20,7 @@ empty.weight 0x4 F32 kept: empty
 empty_row.weight 4x0 BF16 kept: empty
 empty_vector.bias 0 F32 kept: empty
 f64.weight 8x8 F64 side 0.1, 1600 points, 1 class, 12 bits
-f64_beyond_f32.weight 4x4 F64 kept: NaN or infinity among the weights
+f64_beyond_f32.weight 4x4 F64 kept: NaN, infinity or beyond float32
 f8_e4m3.weight 8x8 F8_E4M3 side 0.1, 1600 points, 3 classes, 13 bits
 f8_e5m2.weight 8x8 F8_E5M2 side 0.1, 1600 points, 3 classes, 13 bits
 huge.weight 8x8 F32 side 0.1, 1600 points, 3 classes, 13 bits
@@ -28,15 +28,15 @@ i16.weight 4x4 I16 kept: not floating point
 i32.weight 4x4 I32 kept: not floating point
 i64.weight 4x4 I64 kept: not floating point
 i8.weight 4x4 I8 kept: not floating point
-infinity.weight 4x8 F32 kept: NaN or infinity among the weights
-infinity_bf16.weight 4x8 BF16 kept: NaN or infinity among the weights
-infinity_f16.weight 4x8 F16 kept: NaN or infinity among the weights
+infinity.weight 4x8 F32 kept: NaN, infinity or beyond float32
+infinity_bf16.weight 4x8 BF16 kept: NaN, infinity or beyond float32
+infinity_f16.weight 4x8 F16 kept: NaN, infinity or beyond float32
 mask.weight 4x4 BOOL kept: not floating point
 mlp.experts.up.weight 3x8x8 F32 side 0.1, 1600 points, 1 class, 12 bits
-nan.weight 4x8 F32 kept: NaN or infinity among the weights
-nan_bf16.weight 4x8 BF16 kept: NaN or infinity among the weights
-nan_f16.weight 4x8 F16 kept: NaN or infinity among the weights
-nan_f64.weight 4x8 F64 kept: NaN or infinity among the weights
+nan.weight 4x8 F32 kept: NaN, infinity or beyond float32
+nan_bf16.weight 4x8 BF16 kept: NaN, infinity or beyond float32
+nan_f16.weight 4x8 F16 kept: NaN, infinity or beyond float32
+nan_f64.weight 4x8 F64 kept: NaN, infinity or beyond float32
 nine.weight 3x3 F32 kept: fewer than 10 weights
 odd.weight 7x11 F32 side 0.1, 1600 points, 0 classes, 11 bits
 odd_bf16.weight 5x13 BF16 side 0.1, 1600 points, 1 class, 12 bits
@@ -84,9 +84,10 @@ hyperc 0 inspect strict
 prints "kept: "
 ok "errors are recorded as they are"
 
-# ---- Every --dtype
+# ---- Every --dtype (restore.sh: weights that it cannot hold)
+hyperc 0 compress special.safetensors -o moderate --keep huge.weight --quiet
 for type in F64 F32 F16 BF16; do
-    hyperc 0 decompress special -o "$type" --dtype $type
+    hyperc 0 decompress moderate -o "$type" --dtype $type
     hyperc 0 inspect "$type" --json
     "$PYTHON" - "$stdout" $type <<'PYTHON' || fail "--dtype $type"
 import json, sys
@@ -117,6 +118,13 @@ grep -q '^model.embed_tokens.weight .* F16 ' "$stdout" || fail "Q8_0 is not stor
 hyperc 0 decompress gguf -o gguf_back
 "$PYTHON" "$here/json_get.py" gguf_back/config.json num_key_value_heads >"$stdout"
 echo 2 | prints_exactly
+# A family that is not known: its folder has the config.json.
+mkdir gguf_other
+sed 's/llama/alpha/g' model.gguf >gguf_other/model.gguf
+echo '{"model_type": "alpha"}' >gguf_other/config.json
+hyperc 0 compress gguf_other -o gguf_other_out --quiet
+hyperc 0 decompress gguf_other_out -o gguf_other_back
+same gguf_other/config.json gguf_other_back/config.json
 cp model.gguf gguf_folder/second.gguf
 hyperc 1 compress gguf_folder -o gguf3
 says "gguf_folder holds 2 GGUF files: name the one that is wanted"
@@ -151,6 +159,34 @@ absent back.partial one.safetensors.partial
 hyperc 0 decompress out -o deep/er/back
 same back deep/er/back
 ok "a sharded folder goes and comes back with all its files"
+
+# What is beside the model goes along, or is told.
+checkpoint beside_in --model tiny
+mkdir -p beside_in/2_Dense beside_in/a/b/c
+"$MAKE_CASE" small beside_in/2_Dense/model.safetensors
+"$MAKE_CASE" small beside_in/other.safetensors
+echo x | tee beside_in/training_args.bin beside_in/2_Dense/pytorch_model.bin beside_in/a/b/c/deep >beside_in/.hidden
+hyperc 0 compress beside_in -o beside_out --quiet
+same beside_in/2_Dense/model.safetensors beside_out/2_Dense/model.safetensors
+hyperc 0 verify beside_out --against beside_in
+for line in "2_Dense/pytorch_model.bin: not copied: of a format that is not read" "a/b/c: not copied: a folder too deep" \
+    "other.safetensors: not copied: not a part of the model" "training_args.bin: not copied: of a format that is not read"; do
+    hyperc 0 compress beside_in -o beside_out --quiet --force
+    says "$line" "hyperc: note: "
+done
+[ "$(grep -c 'not copied' "$stderr")" -eq 4 ] || fail "other notes"
+ok "what is not copied does not go unsaid"
+
+# One shard of a name that needs the index.
+mkdir single
+"$MAKE_CASE" small single/model-00001-of-00001.safetensors
+names='"coded.weight": "S", "infinity.weight": "S", "vector.bias": "S"'
+echo "{\"weight_map\": {${names//S/model-00001-of-00001.safetensors}}}" >single/model.safetensors.index.json
+hyperc 0 compress single -o single_out --quiet
+"$PYTHON" "$here/json_get.py" single_out/model.safetensors.index.json weight_map >"$stdout"
+prints "model-00001-of-00001.safetensors"
+hyperc 0 verify single_out --against single
+ok "one shard with an index keeps it"
 
 # The layout of config.json is the author's, whatever it is.
 for text in '{}' '{ }' '{"a":1}' $'{\n\t"a": [1, 2.50, "}"],\n\t"b": {"c": null}\n}\n' $'{"a": "\\u00e9",\r\n  "b": 1e-05}\r\n\r\n'; do
@@ -198,6 +234,18 @@ refused 3 "broken/config.json" broken
 refused 1 "is a device or pipe, not a regular file" <(cat model.gguf)
 mkfifo pipe
 refused 1 "pipe is a device or pipe, not a regular file" pipe # and does not wait for a writer
+cp -r layout odd_name
+touch odd_name/$'caf\xe9.txt'
+refused 1 "odd_name/caf?.txt: its name is not UTF-8" odd_name
+cp layout/model.safetensors $'caf\xe9.safetensors'
+refused 1 "caf?.safetensors: its name is not UTF-8" $'caf\xe9.safetensors'
+for option in --keep --only; do
+    hyperc 2 compress layout -o refused $option $'\xff'
+    says "the pattern '?' is not UTF-8"
+    absent refused refused.partial
+done
+hyperc 0 compress layout -o $'out-\xe9' --quiet --json # it is written to nowhere
+json output 'out-?'
 ok "inputs that are no models are refused"
 
 # ---- Outputs in the wrong place
@@ -231,6 +279,12 @@ hyperc 2 decompress packed -o . --force
 hyperc 2 decompress packed -o packed/inside
 hyperc 2 decompress packed -o packed/one.safetensors
 same packed_before packed
+# What the input's links lead to is the input too, as in the cache of Hugging Face's hub.
+mkdir -p hub/blobs hub/snapshots/abc
+cp model/model.safetensors hub/blobs/deadbeef
+ln -s ../../blobs/deadbeef hub/snapshots/abc/model.safetensors
+hyperc 2 compress hub/snapshots/abc -o hub/blobs --force
+[ -s hub/blobs/deadbeef ] || fail "the input is gone"
 ok "input and output in each other are refused, and nothing is touched"
 
 echo file >a_file
@@ -267,8 +321,19 @@ hyperc 0 compress model -o void --quiet
 same packed void
 hyperc 1 compress model -o a_file
 [ "$(cat a_file)" = file ] || fail "a_file has changed"
-hyperc 0 compress model -o a_file --force --quiet
-same packed a_file
+hyperc 1 compress model -o a_file --force --quiet
+[ "$(cat a_file)" = file ] || fail "--force replaced a file"
+mkdir -p home/docs
+echo thesis >home/docs/thesis.tex
+for command in "compress model" "decompress packed"; do
+    # shellcheck disable=SC2086 # two words
+    hyperc 1 $command -o home --force
+    says "home: holds no model: --force does not replace it"
+done
+[ "$(cat home/docs/thesis.tex)" = thesis ] || fail "--force replaced what is no model"
+mkdir file.safetensors
+hyperc 1 decompress packed -o file.safetensors
+says "file.safetensors: is a folder, and a file is to be written"
 ln -s packed to_packed
 hyperc 1 compress model -o to_packed
 hyperc 0 compress model -o trailing/ --quiet

@@ -81,6 +81,12 @@ usage "doesn't allow an argument" inspect --json=yes in
 usage "the output has no name" compress in -o ''
 ok "wrong usage ends with 2 and says why"
 
+# ---- What is not as the user may think
+hyperc 0 compress in -o noted --quiet --only 'no such tensor' --keep 'model.*'
+says "--only no such tensor: matches no tensor" "hyperc: note: "
+rm -r noted
+ok "a pattern that matches nothing is noted"
+
 # ---- Exit codes: 0, 1 and 3
 run 0 "$HYPERC" compress in -o out --quiet
 silent
@@ -103,7 +109,7 @@ head -c 100 in/model.safetensors >cut.safetensors
 hyperc 3 inspect cut.safetensors
 says "cut.safetensors"
 hyperc 0 verify out
-prints "sound: 4 files and 47 tensors against their checksums, 0 coded tensors against the original: 0 faults"
+prints "sound: 4 files and 47 tensors against their checksums: 0 faults"
 ok "exit codes 0, 1 and 3"
 
 # ---- JSON: one object on stdout, also for failures
@@ -115,7 +121,7 @@ hyperc 0 inspect in --json
 json totals.coded_tensors 0
 hyperc 0 verify out --against in --json
 json sound true
-json errors.# 36
+json compared_tensors.# 36
 json faults.# 0
 hyperc 3 verify out --against small.safetensors --json
 json sound false
@@ -254,5 +260,97 @@ if command -v script >/dev/null; then
     ok "progress: a line that renews itself on a terminal, plain lines elsewhere, nothing with --quiet"
 else
     not_run "no terminal to be had: script is not installed"
+fi
+# ---- Names that could steer a terminal, and names that are not UTF-8
+"$PYTHON" - steering.safetensors <<'PYTHON'
+import json, struct, sys
+names = ["a\x1b[31m\x9b1m\nb\x7f", "gr\xfc\xdf \u20ac"]
+header = {name: {"dtype": "F32", "shape": [4, 8], "data_offsets": [128 * i, 128 * i + 128]} for i, name in enumerate(names)}
+header["long\x1b"] = {"dtype": "U8", "shape": [1], "data_offsets": [256, 257]}
+text = json.dumps(header).encode()
+data = struct.pack("<64f", *(i % 13 / 130 for i in range(64)))
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + data + b"x")
+PYTHON
+printable() # and the two names are there
+{
+    prints "$1"
+    if LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|(?<![\xc0-\xff\x80-\xbf])[\x80-\xbf]|\xff' "$stdout" "$stderr"; then
+        fail "a character that could steer a terminal"
+    fi
+}
+hyperc 0 compress steering.safetensors -o steering --quiet
+hyperc 0 inspect steering
+printable 'a?[31m?1m?b? '
+printable 'grüß € '
+hyperc 0 verify steering --against steering.safetensors
+printable 'same   a?[31m?1m?b? '
+hyperc 3 verify steering --against in
+printable 'FAULT  a?[31m?1m?b?: '
+hyperc 0 inspect steering --json
+json tensors.1.name "$(printf 'gr\303\274\303\237 \342\202\254')"
+not_utf8=$'out\xff'
+hyperc 0 compress steering.safetensors -o "$not_utf8" --json --quiet
+json output 'out?'
+hyperc 1 inspect $'nowhere\xff\xc2\x9b' --json
+json status io
+prints 'nowhere???: No such file or directory'
+mv "$not_utf8" $'bad\xff'
+truncate -s 100 $'bad\xff/model.safetensors'
+hyperc 3 verify $'bad\xff' --json
+json sound false
+json faults.1.where 'bad?'
+hyperc 3 verify $'bad\xff'
+printable 'NOT SOUND'
+ok "no name steers the terminal or breaks the JSON"
+
+# ---- Signals
+# ends CODE: the process in the background ends with it, soon.
+ends()
+{
+    local code=0
+    for _ in $(seq 200); do
+        kill -0 "$process" 2>/dev/null || break
+        sleep 0.05
+    done
+    kill -KILL "$process" 2>/dev/null && fail "it goes on"
+    wait "$process" || code=$?
+    [ $code -eq "$1" ] || fail "exit code $code, not $1"
+}
+
+# A command that reports no progress ends at once, here while it waits for whoever reads its output.
+"$PYTHON" - many.safetensors <<'PYTHON'
+import json, struct, sys
+text = json.dumps({f"tensor.{i}": {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]} for i in range(3000)}).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + bytes(3000))
+PYTHON
+mkfifo pipe
+exec 9<>pipe
+"$HYPERC" inspect many.safetensors --json >pipe 2>"$stderr" 9<&- &
+process=$!
+IFS= read -r -n 1 -u 9 -t 20 _ || fail "inspect prints nothing"
+kill -TERM "$process"
+ends 143
+exec 9<&-
+ok "a signal ends a command that reports no progress"
+
+# The input is cut while it is in use: a message, not a crash.
+"$HYPERC" compress large -o cut --threads 1 --tier c --quiet >"$stdout" 2>"$stderr" &
+process=$!
+until [ -s cut.partial/journal ] || [ -e cut ]; do
+    kill -0 "$process" 2>/dev/null || break
+    sleep 0.01
+done
+kill -STOP "$process"
+if [ -e cut ]; then
+    kill -CONT "$process"
+    wait "$process"
+    not_run "compress was done before its input could be cut"
+else
+    truncate -s 4096 large/model.safetensors
+    kill -CONT "$process"
+    ends 1
+    says "a file changed or could not be read while it was in use"
+    absent cut
+    ok "an input that is cut while it is in use"
 fi
 finish

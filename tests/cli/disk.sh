@@ -21,6 +21,7 @@ limited()
 for blocks in 0 1 4 20 60; do # of 1024 bytes
     limited $blocks compress in -o out "${options[@]}"
     absent out
+    [ $blocks -gt 0 ] || absent out.partial # nothing was done: nothing is in the way
     hyperc 0 compress in -o out "${options[@]}" --resume
     same whole out
     rm -r out

@@ -14,6 +14,12 @@ options=(--threads 1 --quiet)
 HC_FAIL_COUNT=$scratch/count with_faults "$HYPERC" compress in -o counted "${options[@]}" >/dev/null
 read -r calls _ <count
 
+# Every folder on the way is synced in its parent.
+HC_FAIL_COUNT=$scratch/folders with_faults "$HYPERC" compress in -o new/deep/er "${options[@]}" >/dev/null
+read -r _ _ unsynced <folders
+[ "$unsynced" -eq 0 ] || fail "$unsynced new folders were not synced in their parents"
+rm -r new
+
 # A run that was killed at two thirds.
 partial()
 {
@@ -124,6 +130,12 @@ ok "threads and tiers may change"
 # ---- Nothing to resume
 hyperc 0 compress in -o out "${options[@]}" --resume # finished already
 same whole out
+for file in in/notes.txt in/model-00002*.safetensors; do # a checksum of samples may miss what has changed
+    touch "$file"
+    hyperc 1 compress in -o out "${options[@]}" --resume
+    says "out: is there already"
+    touch -d '1 hour ago' "$file"
+done
 hyperc 1 compress in -o out "${options[@]}" --resume --side 0.2
 says "out: is there already"
 hyperc 1 compress in -o out "${options[@]}" --resume --only '*'
@@ -138,7 +150,8 @@ rm -r out
 mkdir -p out.partial/model
 echo mine >out.partial/model/mine
 hyperc 1 compress in -o out "${options[@]}" --resume
-says "out.partial: is there, but is no interrupted run"
+says "out.partial: is in the way, and is no interrupted run"
+hyperc 1 compress in -o out "${options[@]}" --force
 hyperc 1 compress in -o out "${options[@]}"
 [ "$(cat out.partial/model/mine)" = mine ] || fail "a folder that is not ours was touched"
 rm -r out.partial
@@ -153,6 +166,21 @@ same in out
 hyperc 0 compress in -o out "${options[@]}" --resume --force
 same whole out
 ok "--resume over something else needs --force"
+
+# A file system that cannot exchange two folders: the finished result is not lost.
+cp -r out old
+printf 'x' >>out/notes.txt
+code=0
+HC_FAIL_EXCHANGE=1 with_faults "$HYPERC" compress in -o out "${options[@]}" --force 2>"$stderr" || code=$?
+[ $code -eq 1 ] || fail "exit code $code without an exchange"
+says "the finished result lies in out.partial/model: move the old one away, then --resume"
+same whole out.partial/model
+rm -r out
+HC_FAIL_EXCHANGE=1 with_faults "$HYPERC" compress in -o out "${options[@]}" --resume >/dev/null
+same whole out
+absent out.partial
+rm -r old
+ok "a file system that cannot exchange folders"
 
 # The input may not be what --force removes.
 cp -r in name.partial

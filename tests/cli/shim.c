@@ -9,10 +9,14 @@
  * HC_FAIL_MALLOC=N  the Nth allocation fails; HC_FAIL_MALLOC_FOREVER: and all later ones. Not those of Jansson's
  *                   reader, which writes out of bounds when a token cannot grow: they neither fail nor count
  *
+ * HC_FAIL_EXCHANGE  a file system that renames, but takes no flags for it
+ *
  * HC_FAIL_CLOCK    every look at the clock finds it three seconds later: what is done now and then is done each time
  *
- * Calls and allocations are counted as N = 0, and written to the file that HC_FAIL_COUNT names.
- * Only opens for writing count. The program must be linked to the C library dynamically. */
+ * Calls and allocations are counted as N = 0, and written to the file that HC_FAIL_COUNT names; with them, the number
+ * of folders that were made, and not synced in their parents. Only opens for writing count, and closes of what they
+ * opened. A descriptor that is closed twice ends the process with 125. The program must be linked to the C library
+ * dynamically. */
 #define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS /* else open and open64 would be one symbol */
 #include <dlfcn.h>
@@ -29,13 +33,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_UNDOS = 4096 };
+enum { MOST_UNDOS = 4096, MOST_FOLDERS = 256 };
 
 void *__libc_malloc(size_t bytes);
 
 static atomic_ulong calls, allocations;
 static unsigned long fail_call, fail_allocation;
 static bool fail_forever, disk_full, hurry;
+static struct stat parents[MOST_FOLDERS]; /* of new folders, until they are synced */
+static size_t parent_count;
 static _Thread_local bool in_reader;
 static const char *how = "";
 static atomic_bool ready;
@@ -54,7 +60,27 @@ __attribute__((constructor)) static void begin(void)
     fail_allocation = number_of("HC_FAIL_MALLOC");
     hurry = getenv("HC_FAIL_CLOCK") != NULL;
     fail_forever = getenv("HC_FAIL_MALLOC_FOREVER") != NULL;
+}
+
+/* Libraries allocate before main, CUDA's among them, and need not survive it: counting begins with main. */
+static int (*real_main)(int, char **, char **);
+
+static int counted_main(int argc, char **argv, char **environment)
+{
     ready = true;
+    return real_main(argc, argv, environment);
+}
+
+int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void), void (*fini)(void),
+                      void (*rtld_fini)(void), void *stack_end);
+
+int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void), void (*fini)(void),
+                      void (*rtld_fini)(void), void *stack_end)
+{
+    int (*real)(int (*)(int, char **, char **), int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+    *(void **)&real = dlsym(RTLD_NEXT, "__libc_start_main");
+    real_main = main;
+    return real(counted_main, argc, argv, init, fini, rtld_fini, stack_end);
 }
 
 __attribute__((destructor)) static void end(void)
@@ -63,7 +89,7 @@ __attribute__((destructor)) static void end(void)
     ready = false;
     int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666) : -1;
     if (fd >= 0) {
-        dprintf(fd, "%lu %lu\n", (unsigned long)calls, (unsigned long)allocations);
+        dprintf(fd, "%lu %lu %zu\n", (unsigned long)calls, (unsigned long)allocations, parent_count);
         close(fd);
     }
 }
@@ -198,9 +224,24 @@ static int sync_with(long call, int fd)
     return failed ? -1 : (int)syscall(call, fd);
 }
 
+static void parent_synced(int fd)
+{
+    struct stat info;
+    size_t kept = 0;
+    if (fstat(fd, &info) != 0)
+        return;
+    for (size_t i = 0; i < parent_count; i++)
+        if (parents[i].st_dev != info.st_dev || parents[i].st_ino != info.st_ino)
+            parents[kept++] = parents[i];
+    parent_count = kept;
+}
+
 int fsync(int fd)
 {
-    return sync_with(SYS_fsync, fd);
+    int result = sync_with(SYS_fsync, fd);
+    if (result == 0)
+        parent_synced(fd);
+    return result;
 }
 
 int fdatasync(int fd)
@@ -210,12 +251,36 @@ int fdatasync(int fd)
 
 int mkdir(const char *path, mode_t mode)
 {
-    return must_fail(true) ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+    if (must_fail(true) || syscall(SYS_mkdirat, AT_FDCWD, path, mode) != 0)
+        return -1;
+    char up[4096];
+    snprintf(up, sizeof up, "%s/..", path);
+    if (parent_count == MOST_FOLDERS || stat(up, &parents[parent_count++]) != 0)
+        _exit(125);
+    return 0;
+}
+
+int close(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (ready && flags < 0)
+        _exit(125);
+    bool failed = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && must_fail(false);
+    int code = errno;
+    int result = (int)syscall(SYS_close, fd);
+    errno = failed ? code : errno;
+    return failed ? -1 : result;
 }
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
 {
-    return must_fail(true) ? -1 : (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+    if (must_fail(true))
+        return -1;
+    if (flags && getenv("HC_FAIL_EXCHANGE")) {
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
 }
 
 int rename(const char *from, const char *to)

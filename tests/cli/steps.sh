@@ -2,7 +2,9 @@
 # A run that ends, or fails, at each of the system calls that change files, one after the other: the result is never
 # there in part, and --resume gives the bytes of a run that nothing disturbed.
 #
-# usage: steps.sh kill|torn|lose|ENOSPC|EIO [--replace]      --replace: over an existing result, with --force
+# usage: steps.sh kill|torn|lose|ENOSPC|EIO [--replace|--replace-damaged]
+#
+# --replace: over an older result, with --force; --replace-damaged: one of the same options, with a wrong byte.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 how=$1 replace=${2:-}
@@ -27,7 +29,13 @@ infinity.weight
 OPTIONS
 mapfile -t options <selection
 "$HYPERC" compress in -o whole "${options[@]}" >/dev/null
-"$HYPERC" compress in -o old "${options[@]}" --keep coded.weight >/dev/null
+if [ "$replace" = --replace-damaged ]; then
+    cp -r whole old
+    printf 'x' | dd of=old/model-00001-of-00002.safetensors bs=1 conv=notrunc status=none \
+        seek=$(($(stat -c %s old/model-00001-of-00002.safetensors) - 1))
+else
+    "$HYPERC" compress in -o old "${options[@]}" --keep coded.weight >/dev/null
+fi
 [ -z "$replace" ] || options+=(--force)
 
 # Once without a fault, to count the calls.
@@ -39,8 +47,9 @@ start()
 start
 HC_FAIL_COUNT=$scratch/count with_faults "$HYPERC" compress in -o out "${options[@]}" >/dev/null
 same whole out
-read -r calls _ <count
+read -r calls _ unsynced <count
 [ "$calls" -ge 30 ] || fail "only $calls calls"
+[ "$unsynced" -eq 0 ] || fail "$unsynced new folders were not synced in their parents"
 
 # What lies at the output is a whole result, old or new, or nothing.
 check_output()
@@ -75,7 +84,7 @@ for ((n = 1; n <= calls; n += stride)); do
     same whole out
     absent out.partial
 done
-ok "compress, $how at each of $calls calls${sanitizer:+ (every third)}${replace:+, over an old result}"
+ok "compress, $how at each of $calls calls${sanitizer:+ (every third)}${replace:+, over an older result}"
 
 # decompress has nothing to resume: it starts over.
 for output in back back.safetensors; do

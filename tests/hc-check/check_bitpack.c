@@ -45,7 +45,7 @@ static void run_unpack(struct check *c)
     }
 }
 
-enum { BENCH_BITS = 12, BENCH_CODES = CHECK_BENCH_WEIGHTS / 2, BENCH_BLOCK = HC_PAIR_BLOCK / 2 };
+enum { BENCH_BITS = 12, BENCH_CODES = CHECK_BENCH_WEIGHTS / 2, BENCH_BLOCK = HC_BLOCK / 2 };
 
 struct work {
     const struct hc_kernels *kernels;

@@ -31,9 +31,9 @@ struct work {
 static void pass(void *state)
 {
     const struct work *work = state;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK) {
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK) {
         struct hc_compare out;
-        work->kernels->compare.block(work->weights + i, work->decoded + i, HC_PAIR_BLOCK, &out);
+        work->kernels->compare.block(work->weights + i, work->decoded + i, HC_BLOCK, &out);
     }
 }
 

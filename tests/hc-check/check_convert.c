@@ -112,8 +112,8 @@ static void pass(void *state)
 {
     const struct work *work = state;
     const struct conversion *conversion = work->op->about;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK)
-        call(work->tier, work->op, work->in + i * conversion->in, HC_PAIR_BLOCK, work->out + i * conversion->out);
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK)
+        call(work->tier, work->op, work->in + i * conversion->in, HC_BLOCK, work->out + i * conversion->out);
 }
 
 static void bench(struct check_bench *b)

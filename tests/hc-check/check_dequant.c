@@ -42,9 +42,9 @@ struct work {
 static void pass(void *state)
 {
     const struct work *work = state;
-    size_t blocks = HC_PAIR_BLOCK / work->type->weights;
+    size_t blocks = HC_BLOCK / work->type->weights;
     const uint8_t *in = work->in;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK, in += blocks * work->type->bytes)
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK, in += blocks * work->type->bytes)
         work->dequant(in, blocks, work->out + i);
 }
 

@@ -44,8 +44,8 @@ struct work {
 static void pass(void *state)
 {
     const struct work *work = state;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK)
-        work->kernels->pair_decode.block(work->in + i / 16 * BENCH_BITS, HC_PAIR_BLOCK / 2, BENCH_BITS,
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK)
+        work->kernels->pair_decode.block(work->in + i / 16 * BENCH_BITS, HC_BLOCK / 2, BENCH_BITS,
                                          (const float(*)[2])work->table, BENCH_ENTRIES, work->out + i);
 }
 

@@ -28,9 +28,9 @@ struct work {
 static void pass(void *state)
 {
     const struct work *work = state;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK) {
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK) {
         struct hc_pair_extent out;
-        work->kernels->pair_extent.block(work->weights + i, HC_PAIR_BLOCK, &work->grid, &out);
+        work->kernels->pair_extent.block(work->weights + i, HC_BLOCK, &work->grid, &out);
     }
 }
 

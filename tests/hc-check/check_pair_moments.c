@@ -35,9 +35,9 @@ struct work {
 static void pass(void *state)
 {
     const struct work *work = state;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK) {
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK) {
         struct hc_pair_moments out;
-        work->kernels->pair_moments.block(work->weights + i, HC_PAIR_BLOCK, &out);
+        work->kernels->pair_moments.block(work->weights + i, HC_BLOCK, &out);
     }
 }
 

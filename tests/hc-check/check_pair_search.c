@@ -78,17 +78,17 @@ struct work {
 static void pass_block(void *state)
 {
     const struct work *work = state;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK) {
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK) {
         struct hc_pair_search out;
-        work->kernels->pair_search.block(work->weights + i, HC_PAIR_BLOCK, &work->grid, work->codes + i / 2, &out);
+        work->kernels->pair_search.block(work->weights + i, HC_BLOCK, &work->grid, work->codes + i / 2, &out);
     }
 }
 
 static void pass_outer(void *state)
 {
     const struct work *work = state;
-    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_PAIR_BLOCK)
-        work->kernels->pair_search.outer(work->weights + i, HC_PAIR_BLOCK, &work->grid, work->outer);
+    for (size_t i = 0; i < CHECK_BENCH_WEIGHTS; i += HC_BLOCK)
+        work->kernels->pair_search.outer(work->weights + i, HC_BLOCK, &work->grid, work->outer);
 }
 
 /* The published setting, on weights of which one pair in forty lies outside the square. */
@@ -98,7 +98,7 @@ static void bench(struct check_bench *b, void (*pass)(void *state), uint64_t byt
     struct work work = {&b->tier->kernels,
                         check_bench_weights(b, 0.02),
                         check_bench_alloc(b, CHECK_BENCH_WEIGHTS / 2 * sizeof *work.codes),
-                        check_bench_alloc(b, (HC_PAIR_BLOCK + 1) * sizeof *work.outer),
+                        check_bench_alloc(b, (HC_BLOCK + 1) * sizeof *work.outer),
                         {.half = 0}};
     if (work.weights == NULL || work.codes == NULL || work.outer == NULL)
         return;

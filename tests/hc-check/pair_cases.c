@@ -23,7 +23,7 @@ struct pair_case pair_case_draw(struct check_random *random)
         p.centre[i] = (double)centres[check_below(random, COUNT(centres))];
     uint64_t size = check_below(random, 16);
     if (size == 0)
-        p.n = HC_PAIR_BLOCK - check_below(random, 2);
+        p.n = HC_BLOCK - check_below(random, 2);
     else if (size < 4)
         p.n = 1 + check_below(random, 1000);
     /* Exact ties need a grid without rounding, and exact limits of classes too. */

@@ -25,7 +25,7 @@ struct pair_case {
     uint32_t points, classes; /* classes 0: every pair is drawn into the square */
 };
 
-/* One of them by chance; n up to HC_PAIR_BLOCK. */
+/* One of them by chance; n up to HC_BLOCK. */
 struct pair_case pair_case_draw(struct check_random *random);
 
 /* Fills n weights, and the grid with what reads centre, half and pad (before the fit: pair_extent). */

@@ -62,6 +62,49 @@ static void check_empty(const char *text)
     json_decref(json);
 }
 
+/* Numbers that Python writes and JSON has not. */
+Test(config, not_finite)
+{
+    static const char *const texts[] = {
+        "{\"a\": NaN}",
+        "{\"time_step_limit\": [0.0, Infinity], \"b\": [-Infinity,NaN,\n Infinity]}\n",
+        "{\"text\": \"a, NaN \\\" : Infinity\",\"b\":-Infinity,\n\"c\":Infinity }",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct hc_error error = {""};
+        json_t *expected = quantization();
+        char *with = NULL, *without = NULL;
+        cr_assert_eq(hc_config_add(texts[i], expected, "config.json", &with, &error), HC_OK, "%s", error.text);
+        size_t common = strlen(texts[i]) - 2; /* but for the end, the text is there as it was */
+        while (texts[i][common - 1] == ' ' || texts[i][common - 1] == '}')
+            common--;
+        cr_assert_eq(strncmp(with, texts[i], common), 0, "%s", with);
+        cr_assert(strstr(with, "\"quant_method\": \"hyperc\""), "%s", with);
+        cr_assert_eq(hc_config_remove(with, "config.json", &without, &error), HC_OK, "%s", error.text);
+        cr_assert_str_eq(without, texts[i]);
+        free(with);
+        free(without);
+        json_decref(expected);
+    }
+}
+
+/* Somebody edited the file; what is not JSON elsewhere in it stays. */
+Test(config, edited_not_finite)
+{
+    static const char *const texts[][2] = {
+        {"{\"quantization_config\" : {\"a\": [NaN, \"}\"]} , \"b\": Infinity}", "{ \"b\": Infinity}"},
+        {"{\"b\": -Infinity , \"quantization_config\":\t7\n}", "{\"b\": -Infinity \n}"},
+        {"{\"b\": {\"quantization_config\": NaN}}", "{\"b\": {\"quantization_config\": NaN}}"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct hc_error error = {""};
+        char *out = NULL;
+        cr_assert_eq(hc_config_remove(texts[i][0], "config.json", &out, &error), HC_OK, "%s", error.text);
+        cr_assert_str_eq(out, texts[i][1]);
+        free(out);
+    }
+}
+
 /* No file before, none after; an empty object stays. */
 Test(config, nothing_but_ours)
 {
@@ -117,6 +160,15 @@ Test(config, refused)
         {"{\"a\": 1", HC_ERR_CORRUPT, "config.json"},
         {"{\"a\": 1, \"a\": 2}", HC_ERR_CORRUPT, "config.json"},
         {"{\"quantization_config\": {\"quant_method\": \"gptq\"}}", HC_ERR_UNSUPPORTED, "quantized already (gptq)"},
+        {"{\"a\": NaN5}", HC_ERR_CORRUPT, "config.json"},
+        {"{\"a\": 1NaN}", HC_ERR_CORRUPT, "config.json"},
+        {"{\"a\": -NaN}", HC_ERR_CORRUPT, "config.json"},
+        {"{\"a\": + Infinity}", HC_ERR_CORRUPT, "config.json"},
+        {"{NaN: 1}", HC_ERR_CORRUPT, "config.json"},
+        {"{\"a\": \"", HC_ERR_CORRUPT, "config.json"},
+        {"{\"a\": \"\\", HC_ERR_CORRUPT, "config.json"},
+        {"NaN", HC_ERR_CORRUPT, "config.json"},
+        {"{\"a\": Infinity, \"quantization_config\": NaN}", HC_ERR_UNSUPPORTED, "quantized already"},
         {"{\"quantization_config\": null}", HC_ERR_UNSUPPORTED, "quantized already"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -131,4 +183,14 @@ Test(config, refused)
             cr_assert_eq(hc_config_remove(cases[i].text, "config.json", &out, &error), HC_ERR_CORRUPT);
         json_decref(expected);
     }
+}
+
+/* The same key in other letters: it is not left where it must go. */
+Test(config, escaped_key)
+{
+    struct hc_error error = {""};
+    char *out = NULL;
+    cr_assert_eq(hc_config_remove("{\"quantization\\u005fconfig\": 1}", "config.json", &out, &error), HC_ERR_CORRUPT);
+    cr_assert(strstr(error.text, "quantization_config"), "%s", error.text);
+    cr_assert_null(out);
 }

@@ -11,6 +11,7 @@
 
 #include "pair.h"
 #include "reference_pairs.h"
+#include "tiers.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -73,15 +74,10 @@ static void check_reference_case(const struct reference_case *reference, const s
     free(table);
 }
 
-Test(conformance, pairs_in_the_repository)
+TIER_TEST(conformance, pairs_in_the_repository)
 {
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        struct hc_kernels kernels;
-        if (hc_kernels_init(&kernels, (hc_tier)tier) != (hc_tier)tier)
-            continue; /* tests of the tiers say so */
-        for (size_t i = 0; i < COUNT(reference_cases); i++)
-            check_reference_case(&reference_cases[i], &kernels);
-    }
+    for (size_t i = 0; i < COUNT(reference_cases); i++)
+        check_reference_case(&reference_cases[i], kernels);
 }
 
 /* ---- Whole cases --------------------------------------------------------------------------------------------- */
@@ -240,26 +236,18 @@ static size_t check_folder(const char *folder, DIR *directory, struct hc_engine 
     return files;
 }
 
-Test(conformance, whole_cases)
+TIER_TEST(conformance, whole_cases)
 {
     const char *given = getenv("HYPERC_CONFORMANCE");
     const char *folder = given != NULL ? given : HC_SOURCE_DIR "/../shared/conformance/reference";
     DIR *directory = opendir(folder);
-    if (directory == NULL && given == NULL && errno == ENOENT) {
-        fprintf(stderr, "conformance: whole cases: not run (no folder %s)\n", folder);
+    if (directory == NULL && given == NULL && errno == ENOENT)
         cr_skip_test("not run: no folder %s", folder);
-    }
     cr_assert_not_null(directory, "%s: %s", folder, strerror(errno));
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        struct hc_kernels kernels;
-        struct hc_engine engine;
-        if (hc_kernels_init(&kernels, (hc_tier)tier) != (hc_tier)tier)
-            continue;
-        cr_assert_eq(hc_engine_cpu(&engine, &kernels, 2, NULL), HC_OK);
-        rewinddir(directory);
-        size_t files = check_folder(folder, directory, &engine);
-        cr_assert_eq(files, 10, "%zu cases in %s, not 10", files, folder);
-        engine.table->destroy(&engine);
-    }
+    struct hc_engine engine;
+    cr_assert_eq(hc_engine_cpu(&engine, kernels, 2, NULL), HC_OK);
+    size_t files = check_folder(folder, directory, &engine);
+    cr_assert_eq(files, 10, "%zu cases in %s, not 10", files, folder);
+    engine.table->destroy(&engine);
     closedir(directory);
 }

@@ -1,11 +1,9 @@
 /* Conversions: every 8- and 16-bit value against its definition, rounding at every boundary, all tiers alike. */
 #include <criterion/criterion.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "kernels.h"
+#include "tiers.h"
 
 /* sign, exponent of `exponent_bits`, mantissa of `mantissa_bits`, as IEEE 754 has it. */
 static double define_value(uint32_t code, int exponent_bits, int mantissa_bits, bool has_infinity)
@@ -23,21 +21,6 @@ static double define_value(uint32_t code, int exponent_bits, int mantissa_bits, 
 static bool same(double a, double b)
 {
     return (isnan(a) && isnan(b)) || (a == b && !signbit(a) == !signbit(b));
-}
-
-/* The table of a tier; false, after saying so, where the machine lacks it. */
-static bool take_tier(hc_tier tier, struct hc_convert_ops *ops)
-{
-    static const char *const names[HC_TIER_COUNT] = {"c", "avx2", "avx512"};
-    struct hc_kernels kernels;
-    if (hc_kernels_init(&kernels, tier) != tier) {
-        const char *require = getenv("HYPERC_REQUIRE");
-        cr_assert(!require || !strstr(require, names[tier]), "%s is required, but this machine lacks it", names[tier]);
-        fprintf(stderr, "convert: %s: not run (this machine lacks it)\n", names[tier]);
-        return false;
-    }
-    *ops = kernels.convert;
-    return true;
 }
 
 static void check_to_f32(const struct hc_convert_ops *ops)
@@ -103,41 +86,21 @@ static void check_f64(const struct hc_convert_ops *ops)
         cr_assert(same((double)out[i], (double)expected[i]), "%a became %a", in[i], (double)out[i]);
 }
 
-static void check_all(hc_tier tier)
+TIER_TEST(convert, values_and_rounding)
 {
-    struct hc_convert_ops ops = {0};
-    if (!take_tier(tier, &ops))
-        return;
-    check_to_f32(&ops);
-    check_rounding(ops.f32_to_f16, 5, 10);
-    check_rounding(ops.f32_to_bf16, 8, 7);
-    check_f64(&ops);
-}
-
-Test(convert, plain_c)
-{
-    check_all(HC_TIER_C);
-}
-
-Test(convert, avx2)
-{
-    check_all(HC_TIER_AVX2);
-}
-
-Test(convert, avx512)
-{
-    check_all(HC_TIER_AVX512);
+    check_to_f32(&kernels->convert);
+    check_rounding(kernels->convert.f32_to_f16, 5, 10);
+    check_rounding(kernels->convert.f32_to_bf16, 8, 7);
+    check_f64(&kernels->convert);
 }
 
 /* Every length to 70, at an odd address, leaves what lies behind alone. */
-static void check_lengths(hc_tier tier)
+TIER_TEST(convert, lengths_and_alignment)
 {
     enum { LONGEST = 70 };
-    struct hc_convert_ops plain = {0}, ops = {0};
+    struct hc_convert_ops plain = {0};
     static uint8_t in[LONGEST * 8 + 1], expected[LONGEST * 4 + 8], out[LONGEST * 4 + 8];
     hc_convert_c(&plain);
-    if (!take_tier(tier, &ops))
-        return;
     for (size_t i = 0; i < sizeof in; i++)
         in[i] = (uint8_t)(i * i * 7 + i / 3) & 0x3b; /* no NaN in any type: payloads may differ */
     for (size_t n = 0; n <= LONGEST; n++) {
@@ -147,7 +110,7 @@ static void check_lengths(hc_tier tier)
         memset(expected, 0xa5, sizeof expected);                                                                       \
         memset(out, 0xa5, sizeof out);                                                                                 \
         plain.op(from, n, (void *)(expected + 1));                                                                     \
-        ops.op(from, n, (void *)(out + 1));                                                                            \
+        kernels->convert.op(from, n, (void *)(out + 1));                                                               \
         cr_assert(memcmp(out, expected, sizeof out) == 0, #op " of %zu elements differs", n);                          \
     } while (0)
         CHECK(f16_to_f32);
@@ -159,11 +122,4 @@ static void check_lengths(hc_tier tier)
         CHECK(f32_to_bf16);
 #undef CHECK
     }
-}
-
-Test(convert, lengths_and_alignment)
-{
-    check_lengths(HC_TIER_C);
-    check_lengths(HC_TIER_AVX2);
-    check_lengths(HC_TIER_AVX512);
 }

@@ -1,5 +1,8 @@
-/* The journal: what is committed is found again, what is torn is cut off, another run is kept out. */
+/* The journal: what is committed is found again, what is torn is cut off, another run is kept out; and what a run that
+ * goes on with it reports. */
 #include "scratch.h"
+
+#include <math.h>
 
 #include "journal.h"
 
@@ -168,5 +171,79 @@ Test(journal, other_runs)
     hc_journal_close(&second);
     cr_assert_eq(open_journal(&scratch, &second, false, 3, &error), HC_ERR_EXISTS);
     hc_journal_close(&second);
+    scratch_remove(&scratch);
+}
+
+/* ---- Runs ----------------------------------------------------------------------------------- */
+
+enum { CODED = 64 * 64, KEPT = 3 << 20 };
+
+/* A tensor that is kept for what is in it, one that is coded, and a large one that is kept for its shape. */
+static void write_model(struct scratch *scratch)
+{
+    static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[64,64],\"data_offsets\":[0,16384]},"
+                                 "\"b\":{\"dtype\":\"F32\",\"shape\":[64,64],\"data_offsets\":[16384,32768]},"
+                                 "\"large\":{\"dtype\":\"F32\",\"shape\":[3145728],\"data_offsets\":[32768,12615680]}}";
+    size_t count = 2 * CODED + KEPT, before = 8 + sizeof header - 1;
+    uint64_t length = sizeof header - 1;
+    uint8_t *bytes = malloc(before + 4 * count);
+    cr_assert_not_null(bytes);
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, sizeof header - 1);
+    for (size_t i = 0; i < count; i++) {
+        float weight = i == 0 ? INFINITY : (float)(i % 251) / 4000 - 0.03f;
+        memcpy(bytes + before + 4 * i, &weight, 4);
+    }
+    scratch_write(scratch, "in.safetensors", bytes, before + 4 * count);
+    free(bytes);
+}
+
+struct watch {
+    unsigned large_reports; /* within the large tensor */
+    unsigned stop_after;    /* so many of them; 0: never */
+    bool overtaken;         /* more was resumed than done */
+    uint64_t resumed;
+};
+
+static bool on_progress(const hc_progress *progress, void *user)
+{
+    struct watch *watch = user;
+    uint64_t before = 2 * CODED;
+    watch->resumed = progress->weights_resumed;
+    if (progress->weights_resumed > progress->weights_done)
+        watch->overtaken = true;
+    if (progress->tensor && strcmp(progress->tensor, "large") == 0 && progress->weights_done > before &&
+        progress->weights_done <= before + KEPT)
+        watch->large_reports++;
+    return watch->stop_after == 0 || watch->large_reports < watch->stop_after;
+}
+
+static hc_status run(struct scratch *scratch, struct watch *watch, bool resume)
+{
+    char in[600];
+    hc_context *context;
+    hc_context_options settings = {.threads = 1, .tier = HC_TIER_BEST, .progress = on_progress, .user = watch};
+    hc_compress_options options;
+    hc_compress_options_init(&options);
+    options.resume = resume;
+    snprintf(in, sizeof in, "%s", scratch_at(scratch, "in.safetensors"));
+    cr_assert_eq(hc_context_create(&context, &settings), HC_OK);
+    hc_status status = hc_compress(context, in, scratch_at(scratch, "out"), &options);
+    hc_context_destroy(context);
+    return status;
+}
+
+/* A long copy can be stopped, and what an earlier run did is never more than what is done. */
+Test(journal, progress)
+{
+    struct scratch scratch;
+    struct watch stopped = {.stop_after = 2}, resumed = {0};
+    scratch_make(&scratch);
+    write_model(&scratch);
+    cr_assert_eq(run(&scratch, &stopped, false), HC_ERR_CANCELLED);
+    cr_assert_eq(run(&scratch, &resumed, true), HC_OK);
+    cr_assert(resumed.large_reports >= 3, "%u reports in 12 MiB", resumed.large_reports);
+    cr_assert_not(resumed.overtaken, "more weights were resumed than done");
+    cr_assert_eq(resumed.resumed, CODED);
     scratch_remove(&scratch);
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <math.h>
 
+#include "context.h"
 #include "model.h"
 
 /* ---- A small model -------------------------------------------------------------------------- */
@@ -100,7 +101,7 @@ static hc_model *open_sound(hc_context *context, const char *path)
 /* Where things change: pieces, blocks, stretches of decoding; and the ends. */
 static size_t edges_of(const hc_tensor_info *info, uint64_t *edges)
 {
-    const uint64_t steps[] = {info->weights / 3, HC_PAIR_BLOCK, HC_MODEL_STRETCH, info->weights};
+    const uint64_t steps[] = {info->weights / 3, HC_BLOCK, HC_MODEL_STRETCH, info->weights};
     size_t count = 0;
     edges[count++] = 0;
     for (size_t s = 0; s < sizeof steps / sizeof *steps; s++)
@@ -131,7 +132,7 @@ static void check_windows(hc_context *context, const hc_model *model, uint64_t i
     cr_assert_eq(hc_model_read(context, model, index, 0, info->weights, whole), HC_OK);
     for (size_t a = 0; a < count; a++)
         for (size_t b = 0; b < count; b++)
-            if (edges[b] >= edges[a] && (edges[b] - edges[a] < 3 * HC_PAIR_BLOCK || (a * count + b) % 16 == 0))
+            if (edges[b] >= edges[a] && (edges[b] - edges[a] < 3 * HC_BLOCK || (a * count + b) % 16 == 0))
                 check_window(context, model, index, whole, edges[a], edges[b] - edges[a], out);
     free(whole);
     free(out);
@@ -209,6 +210,81 @@ Test(model, values_and_windows, .timeout = 120)
     hc_model_close(original);
     hc_context_destroy(context);
     scratch_remove(&scratch);
+}
+
+/* ---- Codebooks of many codes, pieces of few ------------------------------------------------- */
+
+/* 4096 pieces of ten weights, each with a codebook of up to 2^24 codes: the work must be that of the codes. A table for
+ * each piece would take half an hour. */
+Test(model, large_codebooks, .timeout = 30)
+{
+    enum { PIECES = 4096, WEIGHTS = 10 * PIECES };
+    static struct bytes data;
+    struct scratch scratch;
+    char model[600], compressed[600];
+    hc_context *context = make_context();
+    hc_compress_options options;
+    hc_verify_report report;
+    uint64_t state = 5;
+    uint32_t points = (1 << 22) - 1;
+    hc_compress_options_init(&options);
+    options.pair.points = &points;
+    options.pair.point_counts = 1;
+    options.pair.side = 0.02;
+    options.pair.loss_threshold = 0;
+    scratch_make(&scratch);
+    FILE *file = fopen(scratch_at(&scratch, "model.safetensors"), "wb");
+    cr_assert_not_null(file);
+    put_safetensors(&data, "{\"experts\":{\"dtype\":\"F32\",\"shape\":[4096,2,5],\"data_offsets\":[0,163840]}}", 0);
+    cr_assert_eq(fwrite(data.data, 1, data.size, file), data.size);
+    for (int i = 0; i < WEIGHTS; i++) {
+        float weight = next_weight(&state);
+        cr_assert_eq(fwrite(&weight, 4, 1, file), 1);
+    }
+    cr_assert_eq(fclose(file), 0);
+    snprintf(model, sizeof model, "%s/model.safetensors", scratch.root);
+    snprintf(compressed, sizeof compressed, "%s/compressed", scratch.root);
+    cr_assert_eq(hc_compress(context, model, compressed, &options), HC_OK, "%s", hc_message(context));
+    cr_assert_eq(hc_verify(context, compressed, model, NULL, NULL, &report), HC_OK, "%s", hc_message(context));
+    cr_assert_eq(report.compared, 1);
+    hc_model *ours = open_sound(context, compressed), *original = open_sound(context, model);
+    cr_assert_eq(json_array_size(ours->tensors[0].description.pieces), PIECES);
+    double mean, largest;
+    differences(context, ours, original, "experts", &mean, &largest);
+    cr_assert(fabs(mean - ours->tensors[0].info.mean_abs_error) <= 1e-9 * mean);
+    cr_assert(largest == ours->tensors[0].info.max_abs_error && largest <= 1e-3, "%g", largest);
+    hc_model_close(ours);
+    hc_model_close(original);
+    hc_context_destroy(context);
+    scratch_remove(&scratch);
+}
+
+/* A code that is not in the codebook is a fault, with a table of it and without. */
+Test(model, codes_outside)
+{
+    enum { WEIGHTS = 30000, CODE_BITS = 4, BYTES = WEIGHTS / 2 * CODE_BITS / 8 };
+    static const uint64_t counts[] = {WEIGHTS, 4}; /* two codes do not pay for a table of nine */
+    static uint8_t codes[BYTES];
+    static float out[WEIGHTS];
+    hc_context *context = make_context();
+    const struct hc_method *method = hc_method_find("pair");
+    json_t *parameters = json_pack("{s:[f,f], s:f, s:i, s:i, s:f, s:i}", "centre", 0.0, 0.0, "side", 0.1, "points", 8,
+                                   "classes", 0, "farthest", 0.0, "bits", (int)CODE_BITS);
+    for (size_t i = 0; i < 2 * sizeof counts / sizeof *counts; i++) {
+        uint64_t count = counts[i / 2];
+        bool outside = i % 2 != 0;
+        struct hc_error error = {""};
+        void *decoder;
+        codes[BYTES - 1] = outside ? 0x98 : 0x88; /* the last code; 8 is the greatest there is */
+        cr_assert_eq(method->open(parameters, count, codes + (WEIGHTS - count) / 2 * CODE_BITS / 8, &decoder, &error),
+                     HC_OK, "%s", error.text);
+        hc_status status = method->decode(&context->engine, decoder, 0, count, out, &error);
+        cr_assert_eq(status, outside ? HC_ERR_CORRUPT : HC_OK, "%s", error.text);
+        cr_assert_eq(strstr(error.text, "in the codebook") != NULL, outside, "%s", error.text);
+        method->close(decoder);
+    }
+    json_decref(parameters);
+    hc_context_destroy(context);
 }
 
 /* ---- Names that the format needs ------------------------------------------------------------ */

@@ -1,28 +1,15 @@
 /* The kernels of `pair` against their definition, by brute force and by hand, on every tier. */
 #include <criterion/criterion.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels.h"
 #include "pair_grid.h"
+#include "tiers.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 enum { MOST = 4096 };
-
-/* The table of a tier; false, after saying so, where the machine lacks it. */
-static bool take_tier(int tier, struct hc_kernels *kernels)
-{
-    static const char *const names[HC_TIER_COUNT] = {"c", "avx2", "avx512"};
-    if (hc_kernels_init(kernels, (hc_tier)tier) == (hc_tier)tier)
-        return true;
-    const char *require = getenv("HYPERC_REQUIRE");
-    cr_assert(require == NULL || strstr(require, names[tier]) == NULL, "%s is required", names[tier]);
-    fprintf(stderr, "pair kernels: %s: not run (this machine lacks it)\n", names[tier]);
-    return false;
-}
 
 static double uniform(uint64_t *state)
 {
@@ -150,7 +137,7 @@ static void check_setting(const struct setting *s, const float *weights, size_t 
     cr_assert_eq(result.max_code[1], most[1]);
 }
 
-static void check_settings(const struct hc_kernels *kernels)
+TIER_TEST(pair_kernels, nearest_point)
 {
     static const uint32_t points[] = {1, 2, 3, 4, 5, 10, 16, 17, 26, 99, 100, 1000, 1025, 1600};
     static const struct setting shapes[] = {
@@ -172,18 +159,9 @@ static void check_settings(const struct hc_kernels *kernels)
     }
 }
 
-Test(pair_kernels, nearest_point)
-{
-    struct hc_kernels kernels;
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        if (take_tier(tier, &kernels))
-            check_settings(&kernels);
-    }
-}
-
 /* Exact ties, on a grid without rounding: the lowest code wins. Four points in steps of 1: (0,0) (.5,1) (1,0) (1.5,1)
  * from the corner, numbered 1 to 4, and the centre (1,1), number 0. */
-Test(pair_kernels, ties)
+TIER_TEST(pair_kernels, ties)
 {
     static const struct {
         float pair[2];
@@ -196,20 +174,17 @@ Test(pair_kernels, ties)
     };
     const double centre[2] = {0, 0};
     struct hc_pair_grid grid;
-    struct hc_kernels kernels;
     cr_assert_eq(hc_pair_grid_init(&grid, centre, 2, 4, 0, 0, 0, NULL), HC_OK);
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        for (size_t i = 0; take_tier(tier, &kernels) && i < COUNT(cases); i++) {
-            uint32_t code;
-            struct hc_pair_search result;
-            kernels.pair_search.block(cases[i].pair, 2, &grid, &code, &result);
-            cr_assert_eq(code, cases[i].code, "tier %d, case %zu: code %u", tier, i, code);
-        }
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint32_t code;
+        struct hc_pair_search result;
+        kernels->pair_search.block(cases[i].pair, 2, &grid, &code, &result);
+        cr_assert_eq(code, cases[i].code, "case %zu: code %u", i, code);
     }
 }
 
 /* What the search says about the error is what the decoder does, to rounding; the padding is left out. */
-Test(pair_kernels, error_is_the_decoders)
+TIER_TEST(pair_kernels, error_is_the_decoders)
 {
     const double centre[2] = {0.001953125, -0.00390625};
     static float weights[MOST], decoded[MOST + 1];
@@ -226,45 +201,79 @@ Test(pair_kernels, error_is_the_decoders)
     float(*table)[2] = malloc(entries * sizeof *table);
     cr_assert_not_null(table);
     hc_pair_table(&grid, entries, table);
-    struct hc_kernels kernels;
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        if (!take_tier(tier, &kernels))
-            continue;
-        struct hc_pair_search result;
-        struct hc_compare compare;
-        kernels.pair_search.block(weights, n, &grid, codes, &result);
-        unsigned bits = hc_pair_code_bits(entries - 1);
-        kernels.bitpack.pack(codes, (n + 1) / 2, bits, packed);
-        size_t strays =
-            kernels.pair_decode.block(packed, (n + 1) / 2, bits, (const float(*)[2])table, entries, decoded);
-        cr_assert_eq(strays, 0);
-        kernels.compare.block(weights, decoded, n, &compare);
-        double sum = result.error[0] + result.error[1];
-        /* Decoded values are rounded to float32, half a unit in the last place of at most 0.25 each. */
-        cr_assert(fabs(sum - compare.abs_error) <= (double)n * 0x1p-27, "%.17g %.17g", sum, compare.abs_error);
-    }
+    struct hc_pair_search result;
+    struct hc_compare compare;
+    kernels->pair_search.block(weights, n, &grid, codes, &result);
+    unsigned bits = hc_pair_code_bits(entries - 1);
+    kernels->bitpack.pack(codes, (n + 1) / 2, bits, packed);
+    size_t strays = kernels->pair_decode.block(packed, (n + 1) / 2, bits, (const float(*)[2])table, entries, decoded);
+    cr_assert_eq(strays, 0);
+    kernels->compare.block(weights, decoded, n, &compare);
+    double sum = result.error[0] + result.error[1];
+    /* Decoded values are rounded to float32, half a unit in the last place of at most 0.25 each. */
+    cr_assert(fabs(sum - compare.abs_error) <= (double)n * 0x1p-27, "%.17g %.17g", sum, compare.abs_error);
     free(table);
 }
 
-Test(pair_kernels, outer_pairs)
+TIER_TEST(pair_kernels, outer_pairs)
 {
     const double centre[2] = {0, 0};
     const float weights[] = {0.5f, 0.0f, 1.0f, -1.0f, 1.5f, 0.0f, 0.0f, -1.25f, 0.25f, 0.25f, 2.0f};
     const float expected[] = {1.5f, 0.0f, 0.0f, -1.25f, 2.0f};
     struct hc_pair_grid grid;
-    struct hc_kernels kernels;
     cr_assert_eq(hc_pair_grid_init(&grid, centre, 2, 16, 1, 3, 0, NULL), HC_OK);
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        float outer[COUNT(weights) + 1];
-        struct hc_pair_extent extent;
-        if (!take_tier(tier, &kernels))
-            continue;
-        cr_assert_eq(kernels.pair_search.outer(weights, COUNT(weights), &grid, outer), COUNT(expected));
-        cr_assert_arr_eq(outer, expected, sizeof expected);
-        cr_assert_eq(kernels.pair_search.outer(weights, 4, &grid, outer), 0, "on the border is inside");
-        kernels.pair_extent.block(weights, COUNT(weights), &grid, &extent);
-        cr_assert_eq(extent.outer, 3);
-        cr_assert(extent.max_distance2 == 4.0);
+    float outer[COUNT(weights) + 1];
+    struct hc_pair_extent extent;
+    cr_assert_eq(kernels->pair_search.outer(weights, COUNT(weights), &grid, outer), COUNT(expected));
+    cr_assert_arr_eq(outer, expected, sizeof expected);
+    cr_assert_eq(kernels->pair_search.outer(weights, 4, &grid, outer), 0, "on the border is inside");
+    kernels->pair_extent.block(weights, COUNT(weights), &grid, &extent);
+    cr_assert_eq(extent.outer, 3);
+    cr_assert(extent.max_distance2 == 4.0);
+}
+
+/* ---- The rim ------------------------------------------------------------------------------------------------- */
+
+enum { RIM_POINTS = 2000, RIM_ROWS = 4 };
+
+/* No place of the square is farther from a point than this, squared, in grid units: of places between row q and the
+ * next one, or the upper side, only the points of row q are looked at, by their definition one by one. */
+static double farthest_place2(uint32_t points, uint32_t m)
+{
+    double worst = 0;
+    for (uint32_t q = 0; q < m; q++) {
+        double at = 0, gap = INFINITY; /* the largest distance along the row; without a point no bound */
+        for (uint32_t point = q; point < points; point += m) {
+            double x = point / (double)m;
+            gap = point == q ? x : fmax(gap, (x - at) / 2);
+            at = x;
+        }
+        gap = fmax(gap, m - at);
+        worst = fmax(worst, gap * gap + 1);
+    }
+    return worst;
+}
+
+/* The search looks no farther than 4 rows below that of a pair and 5 above it: rows beyond are at least 5 away, and a
+ * point always nearer. */
+Test(pair_kernels, rim_is_wide_enough)
+{
+    for (uint32_t points = 1; points <= RIM_POINTS; points++) {
+        uint32_t m = (uint32_t)ceil(sqrt(points));
+        double worst = farthest_place2(points, m);
+        cr_assert(worst < (RIM_ROWS + 1) * (RIM_ROWS + 1), "%u points: %g", points, sqrt(worst));
+    }
+}
+
+/* And it finds the nearest point along the right and the upper side, where the points end, whatever their number. */
+TIER_TEST(pair_kernels, rim_of_every_grid)
+{
+    uint64_t state = 5;
+    for (uint32_t points = 1; points <= RIM_POINTS; points++) {
+        const struct setting s = {.side = 2, .points = points};
+        float along = (float)(2 * uniform(&state) - 1), inwards = 1 - (float)(uniform(&state) / 16);
+        const float weights[] = {1, 1, 1, along, along, 1, inwards, along, along, inwards, 1, -1};
+        check_setting(&s, weights, COUNT(weights), kernels);
     }
 }
 
@@ -273,7 +282,7 @@ Test(pair_kernels, outer_pairs)
 /* The order of a sum shows where terms cancel. Lane 0 holds 1e16, which has no room for a 1, lane 16 -1e16, and 1 to 15
  * hold 1: added one after the other they would be lost, in lanes they are not. In the second round, a 1 is lost in lane
  * 0. */
-Test(pair_kernels, lanes)
+TIER_TEST(pair_kernels, lanes)
 {
     float weights[2 * 2 * HC_LANES] = {0};
     for (size_t lane = 0; lane < HC_LANES / 2; lane++)
@@ -284,56 +293,41 @@ Test(pair_kernels, lanes)
     weights[2 * 33] = 1;
     for (size_t i = 0; i < 2 * HC_LANES; i++)
         weights[2 * i + 1] = (float)i;
-    struct hc_kernels kernels;
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
+    struct hc_pair_moments out;
+    kernels->pair_moments.block(weights, COUNT(weights), &out);
+    cr_assert(out.sum[0] == 16, "%.17g", out.sum[0]);
+    cr_assert(out.sum[1] == 63 * 64 / 2);
+    cr_assert_eq(out.non_finite, 0);
+    kernels->pair_moments.block(weights + 2, 3, &out);
+    cr_assert(out.sum[0] == 2 && out.sum[1] == 1, "the last pair of an odd count has no y");
+}
+
+TIER_TEST(pair_kernels, not_finite)
+{
+    for (size_t at = 0; at < 133; at++) {
+        float weights[133] = {0};
         struct hc_pair_moments out;
-        if (!take_tier(tier, &kernels))
-            continue;
-        kernels.pair_moments.block(weights, COUNT(weights), &out);
-        cr_assert(out.sum[0] == 16, "%.17g", out.sum[0]);
-        cr_assert(out.sum[1] == 63 * 64 / 2);
-        cr_assert_eq(out.non_finite, 0);
-        kernels.pair_moments.block(weights + 2, 3, &out);
-        cr_assert(out.sum[0] == 2 && out.sum[1] == 1, "the last pair of an odd count has no y");
+        weights[at] = at % 3 == 0 ? NAN : at % 3 == 1 ? INFINITY : -INFINITY;
+        kernels->pair_moments.block(weights, 133, &out);
+        cr_assert_eq(out.non_finite, 1, "weight %zu", at);
     }
 }
 
-Test(pair_kernels, not_finite)
+TIER_TEST(pair_kernels, compare_by_hand)
 {
-    struct hc_kernels kernels;
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        if (!take_tier(tier, &kernels))
-            continue;
-        for (size_t at = 0; at < 133; at++) {
-            float weights[133] = {0};
-            struct hc_pair_moments out;
-            weights[at] = at % 3 == 0 ? NAN : at % 3 == 1 ? INFINITY : -INFINITY;
-            kernels.pair_moments.block(weights, 133, &out);
-            cr_assert_eq(out.non_finite, 1, "tier %d, weight %zu", tier, at);
-        }
+    float weights[37], decoded[37];
+    struct hc_compare out;
+    for (int i = 0; i < 37; i++) {
+        weights[i] = (float)i;
+        decoded[i] = (float)(i % 2 ? i + 1 : i - 2);
     }
-}
-
-Test(pair_kernels, compare_by_hand)
-{
-    struct hc_kernels kernels;
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        float weights[37], decoded[37];
-        struct hc_compare out;
-        if (!take_tier(tier, &kernels))
-            continue;
-        for (int i = 0; i < 37; i++) {
-            weights[i] = (float)i;
-            decoded[i] = (float)(i % 2 ? i + 1 : i - 2);
-        }
-        kernels.compare.block(weights, decoded, 37, &out);
-        cr_assert(out.abs_error == 18 * 1 + 19 * 2);
-        cr_assert(out.squared_error == 18 * 1 + 19 * 4);
-        cr_assert(out.squared_weights == 36 * 37 * 73 / 6);
-        cr_assert(out.max_abs_error == 2);
-        kernels.compare.block(weights, decoded, 0, &out);
-        cr_assert(out.abs_error == 0 && out.squared_error == 0 && out.squared_weights == 0 && out.max_abs_error == 0);
-    }
+    kernels->compare.block(weights, decoded, 37, &out);
+    cr_assert(out.abs_error == 18 * 1 + 19 * 2);
+    cr_assert(out.squared_error == 18 * 1 + 19 * 4);
+    cr_assert(out.squared_weights == 36 * 37 * 73 / 6);
+    cr_assert(out.max_abs_error == 2);
+    kernels->compare.block(weights, decoded, 0, &out);
+    cr_assert(out.abs_error == 0 && out.squared_error == 0 && out.squared_weights == 0 && out.max_abs_error == 0);
 }
 
 /* ---- Bits ---------------------------------------------------------------------------------------------------- */
@@ -357,37 +351,29 @@ static void check_round_trip(const struct hc_kernels *kernels, unsigned bits, si
     cr_assert_arr_eq(back, codes, n * sizeof *codes, "bits %u n %zu", bits, n);
 }
 
-Test(pair_kernels, bits_round_trip)
+TIER_TEST(pair_kernels, bits_round_trip)
 {
     static const size_t counts[] = {0, 1, 2, 7, 8, 9, 15, 16, 17, 100, 200};
-    struct hc_kernels kernels;
     uint64_t state = 3;
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        for (unsigned bits = 1; take_tier(tier, &kernels) && bits <= 32; bits++) {
-            for (size_t i = 0; i < COUNT(counts); i++)
-                check_round_trip(&kernels, bits, counts[i], &state);
-        }
+    for (unsigned bits = 1; bits <= 32; bits++) {
+        for (size_t i = 0; i < COUNT(counts); i++)
+            check_round_trip(kernels, bits, counts[i], &state);
     }
 }
 
-Test(pair_kernels, decode_counts_strays)
+TIER_TEST(pair_kernels, decode_counts_strays)
 {
     const float table[3][2] = {{1, 2}, {3, 4}, {5, 6}};
-    struct hc_kernels kernels;
-    for (int tier = 0; tier < HC_TIER_COUNT; tier++) {
-        uint32_t codes[40];
-        uint8_t packed[10];
-        float out[80];
-        if (!take_tier(tier, &kernels))
-            continue;
-        for (uint32_t i = 0; i < 40; i++)
-            codes[i] = i % 4; /* 3 is not in the table */
-        kernels.bitpack.pack(codes, 40, 2, packed);
-        cr_assert_eq(kernels.pair_decode.block(packed, 40, 2, table, 3, out), 10);
-        for (size_t i = 0; i < 40; i++) {
-            const float *expected = table[codes[i] < 3 ? codes[i] : 0];
-            cr_assert(out[2 * i] == expected[0] && out[2 * i + 1] == expected[1], "tier %d pair %zu", tier, i);
-        }
+    uint32_t codes[40];
+    uint8_t packed[10];
+    float out[80];
+    for (uint32_t i = 0; i < 40; i++)
+        codes[i] = i % 4; /* 3 is not in the table */
+    kernels->bitpack.pack(codes, 40, 2, packed);
+    cr_assert_eq(kernels->pair_decode.block(packed, 40, 2, table, 3, out), 10);
+    for (size_t i = 0; i < 40; i++) {
+        const float *expected = table[codes[i] < 3 ? codes[i] : 0];
+        cr_assert(out[2 * i] == expected[0] && out[2 * i + 1] == expected[1], "pair %zu", i);
     }
 }
 

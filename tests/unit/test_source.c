@@ -148,13 +148,27 @@ static void expect_names(char *const *names, size_t count, const char *const *ex
     cr_assert_eq(count, expected_count);
 }
 
-/* Everything but weights, indices and hidden files; two folders deep; no link that leads out, but for those of a
- * Hugging Face cache. */
+/* Everything but weights and hidden files, two folders deep; no link that leads out, but for those of a Hugging Face
+ * cache. What is not copied is told. */
 Test(source, copies)
 {
-    static const char *const expected[] = {
-        "1_Pooling/config.json", "a/b/deep.txt", "config.json", "inner.txt", "stored.txt", "tokenizer.json"};
-    static const char *const left_out[] = {"huge.txt", "outer.txt"};
+    static const char *const expected[] = {"1_Pooling/config.json", "a/b/deep.txt", "a/part.safetensors",
+                                           "config.json",           "inner.txt",    "stored.txt",
+                                           "tokenizer.json"};
+    static const char *const left_out[] = {"a/b/c: not copied: a folder too deep",
+                                           "a/huge.safetensors: not copied: larger than 64 MiB",
+                                           "a/part.bin: not copied: of a format that is not read",
+                                           "dangling.txt: not copied: a link to no file",
+                                           "huge.txt: not copied: larger than 64 MiB",
+                                           "loop: not copied: a link to no file",
+                                           "model.onnx: not copied: of a format that is not read",
+                                           "model.safetensors.index.json: not copied: not a part of the model",
+                                           "other.gguf: not copied: not a part of the model",
+                                           "other.safetensors.index.json: not copied: not a part of the model",
+                                           "other.safetensors: not copied: not a part of the model",
+                                           "outer.txt: not copied: a link that leads out of the folder",
+                                           "pipe: not copied: neither file nor folder",
+                                           "pytorch_model.bin: not copied: of a format that is not read"};
     static const char *const folders[] = {"hub",
                                           "hub/blobs",
                                           "hub/snapshots",
@@ -170,11 +184,16 @@ Test(source, copies)
                                         "hub/snapshots/1/tokenizer.json",
                                         "hub/snapshots/1/pytorch_model.bin",
                                         "hub/snapshots/1/model.onnx",
+                                        "hub/snapshots/1/model.safetensors.index.json",
+                                        "hub/snapshots/1/other.gguf",
+                                        "hub/snapshots/1/other.safetensors",
                                         "hub/snapshots/1/other.safetensors.index.json",
                                         "hub/snapshots/1/.gitattributes",
                                         "hub/snapshots/1/.git/config",
                                         "hub/snapshots/1/a/b/c/too_deep.txt",
                                         "hub/snapshots/1/a/b/deep.txt",
+                                        "hub/snapshots/1/a/huge.safetensors",
+                                        "hub/snapshots/1/a/part.bin",
                                         "hub/snapshots/1/a/part.safetensors",
                                         "hub/snapshots/1/1_Pooling/config.json",
                                         "hub/snapshots/1/huge.txt"};
@@ -185,6 +204,8 @@ Test(source, copies)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         scratch_text(&scratch, files[i], "text");
     cr_assert_eq(truncate(scratch_at(&scratch, "hub/snapshots/1/huge.txt"), (64 << 20) + 1), 0);
+    cr_assert_eq(truncate(scratch_at(&scratch, "hub/snapshots/1/a/huge.safetensors"), (64 << 20) + 1), 0);
+    cr_assert_eq(mkfifo(scratch_at(&scratch, "hub/snapshots/1/pipe"), 0600), 0);
     cr_assert_eq(symlink("../../blobs/0123", scratch_at(&scratch, "hub/snapshots/1/stored.txt")), 0);
     cr_assert_eq(symlink("../../../outside.txt", scratch_at(&scratch, "hub/snapshots/1/outer.txt")), 0);
     cr_assert_eq(symlink("a/b/deep.txt", scratch_at(&scratch, "hub/snapshots/1/inner.txt")), 0);
