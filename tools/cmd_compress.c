@@ -30,7 +30,7 @@ static const struct option_spec specs[] = {
     {"only", "PATTERN", "code only tensors whose name matches (may be repeated)", 0},
     {"keep", "PATTERN", "keep tensors whose name matches as they are (may be repeated)", 0},
     {"resume", NULL, "finish an interrupted run", 0},
-    {"force", NULL, "replace what lies at the output, finished or not", 0},
+    {"force", NULL, "replace the model at the output, finished or not", 0},
     {"dry-run", NULL, "measure everything, write nothing; -o may be left out", 0},
     {NULL, NULL, NULL, 0},
 };

@@ -11,7 +11,7 @@ struct decompress_state {
 static const struct option_spec specs[] = {
     {"output", "DIR|FILE", "the new folder, or a file whose name ends in .safetensors", 'o'},
     {"dtype", "TYPE", "type of the decoded tensors: F64, F32, F16, BF16 (their own)", 0},
-    {"force", NULL, "replace what lies at the output", 0},
+    {"force", NULL, "replace the model, or the file, at the output", 0},
     {NULL, NULL, NULL, 0},
 };
 

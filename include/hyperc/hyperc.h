@@ -179,7 +179,7 @@ typedef struct hc_compress_options {
     hc_patterns only; /* if not empty: code only tensors that match one of these */
     hc_patterns keep; /* keep tensors that match one of these as they are */
     bool resume;      /* finish an interrupted run if there is one */
-    bool force;       /* replace what lies at the output, finished or not */
+    bool force;       /* replace the model, or the empty folder, at the output; finished or not */
     bool dry_run;     /* measure everything, write nothing */
     /* Called for every tensor when it is done, coded ones first in every file; may be NULL. */
     void (*tensor_done)(const hc_tensor_info *info, void *user);
@@ -226,7 +226,7 @@ hc_status hc_model_read(hc_context *context, const hc_model *model, uint64_t ind
 
 typedef struct hc_decompress_options {
     int type;   /* an hc_type for the decoded tensors: F32, F16, BF16, F64; -1: their own */
-    bool force; /* replace what lies at the output */
+    bool force; /* replace the model, or the file, at the output */
 } hc_decompress_options;
 
 void hc_decompress_options_init(hc_decompress_options *options);
