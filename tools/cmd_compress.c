@@ -224,10 +224,9 @@ static int run(const struct common_options *common, int count, char **operands, 
 {
     struct compress_state *state = handle;
     (void)count;
-    if (!state->output && !state->options.dry_run) {
-        fputs("hyperc: compress needs an output: -o DIR\n", stderr);
-        return EXIT_USAGE;
-    }
+    if (!state->output && !state->options.dry_run)
+        return report_failure(common, HC_ERR_ARGUMENT, "compress needs an output: -o DIR");
+
     hc_context *context = NULL;
     hc_status status = open_context(common, &context);
     int code;

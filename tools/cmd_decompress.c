@@ -51,10 +51,9 @@ static int run(const struct common_options *common, int count, char **operands, 
 {
     struct decompress_state *state = handle;
     (void)count;
-    if (!state->output) {
-        fputs("hyperc: decompress needs an output: -o DIR or -o FILE.safetensors\n", stderr);
-        return EXIT_USAGE;
-    }
+    if (!state->output)
+        return report_failure(common, HC_ERR_ARGUMENT, "decompress needs an output: -o DIR or -o FILE.safetensors");
+
     hc_context *context = NULL;
     hc_status status = open_context(common, &context);
     if (status == HC_OK)

@@ -145,18 +145,32 @@ static int read_options(const struct command *command, struct common_options *co
     return -1;
 }
 
+/* Wrong usage may stand in front of --json, or be all there is: the words themselves are asked. */
+static bool asks_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
 int command_main(const struct command *command, int argc, char **argv)
 {
+    static char program[] = "hyperc"; /* getopt's messages begin with it */
     struct common_options common = {.tier = HC_TIER_BEST};
     void *state = command->begin ? command->begin() : NULL;
     if (command->begin && !state)
         return report_failure(&common, HC_ERR_MEMORY, "out of memory");
+    bool json = asks_json(argc, argv);
+    argv[0] = program;
     int code = read_options(command, &common, state, argc, argv);
     int operands = argc - optind;
     if (code < 0 && (operands < command->least_operands || operands > command->most_operands)) {
         fprintf(stderr, "usage: hyperc %s %s [OPTIONS]\n", command->name, command->operands);
         code = EXIT_USAGE;
     }
+    if (code == EXIT_USAGE && json)
+        print_json(json_pack("{s:s, s:s}", "error", "wrong usage", "status", hc_status_name(HC_ERR_ARGUMENT)));
     if (code < 0)
         code = command->run(&common, operands, argv + optind, state);
     free(state);

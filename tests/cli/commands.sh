@@ -79,6 +79,11 @@ usage "usage: hyperc inspect" inspect
 usage "usage: hyperc verify" verify
 usage "doesn't allow an argument" inspect --json=yes in
 usage "the output has no name" compress in -o ''
+for words in "compress in --json" "compress in -o out --points 0 --json" "inspect --json" "verify --frob --json"; do
+    # shellcheck disable=SC2086 # a list
+    hyperc 2 $words
+    json status argument
+done
 ok "wrong usage ends with 2 and says why"
 
 # ---- What is not as the user may think
