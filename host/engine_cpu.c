@@ -1,6 +1,7 @@
 /* The engine of the CPU: the blocks of a stretch, spread over threads. */
 #include "engine.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ static const float *block_weights(const struct hc_kernels *kernels, const struct
                                   size_t n, float *buffer)
 {
     const struct hc_tensor *tensor = piece->tensor;
+    assert(first % HC_BLOCK == 0 && first + n <= piece->weights);
     if (tensor->type == HC_TYPE_F32 && !tensor->permuted_heads && (uintptr_t)tensor->data % sizeof(float) == 0)
         return (const float *)(const void *)tensor->data + piece->first + first;
     hc_tensor_read(tensor, kernels, piece->first + first, n, buffer);

@@ -1,5 +1,6 @@
 #include "exact_sum.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static void carry(struct hc_exact_sum *sum)
 
 void hc_exact_add(struct hc_exact_sum *sum, double term)
 {
+    assert(isfinite(term));
     uint64_t bits;
     memcpy(&bits, &term, sizeof bits);
     uint64_t mantissa = bits & 0xfffffffffffff;

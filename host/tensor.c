@@ -1,4 +1,5 @@
 /* Reading the weights of one tensor of a source. */
+#include <assert.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -74,6 +75,7 @@ uint64_t hc_tensor_stored_row(const struct hc_tensor *tensor, uint64_t row)
 void hc_tensor_read(const struct hc_tensor *tensor, const struct hc_kernels *kernels, uint64_t first, uint64_t count,
                     float *out)
 {
+    assert(hc_type_is_float(tensor->type) && first <= tensor->weights && count <= tensor->weights - first);
     if (count == 0)
         return;
     if (tensor->permuted_heads == 0) {

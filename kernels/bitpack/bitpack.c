@@ -1,5 +1,7 @@
 #include "bitpack.h"
 
+#include <assert.h>
+
 #include "common/bits.h"
 
 static void pack(const uint32_t *codes, size_t n, unsigned bits, uint8_t *out)
@@ -7,6 +9,7 @@ static void pack(const uint32_t *codes, size_t n, unsigned bits, uint8_t *out)
     uint64_t waiting = 0;
     unsigned filled = 0; /* bits of `waiting`: below 32 between two codes */
     for (size_t i = 0; i < n; i++) {
+        assert((uint64_t)codes[i] >> bits == 0);
         waiting |= (uint64_t)codes[i] << filled;
         filled += bits;
         if (filled >= 32) {

@@ -1,5 +1,6 @@
 #include "pair_search.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
@@ -63,6 +64,7 @@ static struct candidate nearest(const struct hc_pair_grid *grid, double u, doubl
 static void block(const float *weights, size_t n, const struct hc_pair_grid *grid, uint32_t *codes,
                   struct hc_pair_search *out)
 {
+    assert(n >= 1 && n <= HC_BLOCK);
     double lanes[2][HC_LANES] = {{0}};
     int32_t max_code[2] = {-1, -1};
     for (size_t i = 0; i < (n + 1) / 2; i++) {
