@@ -98,7 +98,7 @@ static bool prepare(struct bench *bench, const struct arguments *arguments)
                                        .weights = arguments->weights,
                                        .bytes = bytes,
                                        .data = bench->stored};
-    bench->piece = (struct hc_piece){&bench->tensor, 0, arguments->weights};
+    bench->piece = (struct hc_piece){&bench->tensor, 0, arguments->weights, 1, arguments->weights};
     free(table);
     return good;
 }
@@ -119,8 +119,10 @@ struct memory_sink {
     struct bench *bench;
 };
 
-static hc_status write_memory(struct hc_sink *sink, const void *data, size_t bytes, struct hc_error *error)
+static hc_status write_memory(struct hc_sink *sink, unsigned part, const void *data, size_t bytes,
+                              struct hc_error *error)
 {
+    (void)part; /* there is one */
     struct bench *bench = ((struct memory_sink *)(void *)sink)->bench;
     if (bytes > bench->code_room - bench->code_bytes)
         return hc_fail(error, HC_ERR_MEMORY, "more codes than expected");
@@ -165,7 +167,7 @@ static hc_status run_encode(struct bench *bench, struct hc_error *error)
     compress_options(bench, &options);
     bench->code_bytes = 0;
     hc_status status =
-        hc_method_pair.encode(&bench->context->engine, &bench->piece, &options, &sink.sink, NULL, &coded, error);
+        hc_method_pair.encode(&bench->context->engine, &bench->piece, &options, 0, &sink.sink, NULL, &coded, error);
     if (status == HC_OK && coded.kept_because)
         status = hc_fail(error, HC_ERR_DIFFERENT, "not coded: %s", coded.kept_because);
     json_decref(bench->parameters);
@@ -176,9 +178,11 @@ static hc_status run_encode(struct bench *bench, struct hc_error *error)
 static hc_status run_decode(struct bench *bench, struct hc_error *error)
 {
     struct hc_engine *engine = &bench->context->engine;
+    const struct hc_shape shape = {1, bench->tensor.weights};
+    const uint8_t *const parts[HC_MAX_PARTS] = {bench->codes};
     void *decoder = NULL;
     hc_status status;
-    HC_TRY(hc_method_pair.open(bench->parameters, bench->tensor.weights, bench->codes, &decoder, error));
+    HC_TRY(hc_method_pair.open(bench->parameters, &shape, parts, &decoder, error));
     HC_TRY(hc_method_pair.decode(engine, decoder, 0, bench->tensor.weights, bench->decoded, error));
 done:
     if (decoder)

@@ -55,3 +55,8 @@ void hc_checksum_destroy(struct hc_checksum_stream *stream)
 {
     XXH3_freeState(state_of(stream));
 }
+
+uint64_t hc_hash_name(const char *name, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(name, strlen(name), seed);
+}

@@ -20,4 +20,7 @@ void hc_checksum_text(const struct hc_checksum_stream *stream, char text[HC_CHEC
 void hc_checksum_reset(struct hc_checksum_stream *stream);
 void hc_checksum_destroy(struct hc_checksum_stream *stream);
 
+/* XXH3-64 of a name, to draw numbers from. */
+uint64_t hc_hash_name(const char *name, uint64_t seed);
+
 #endif

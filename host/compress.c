@@ -30,7 +30,8 @@ struct paths {
 void hc_compress_options_init(hc_compress_options *options)
 {
     *options = (hc_compress_options){
-        .method = "pair",
+        .method = "window",
+        .window = {.bits = 4, .embedding_bits = 6, .head_bits = 6, .length = 12, .columns = HC_COLUMNS_NORM},
         .pair = {.side = 0.1, .classes = 3, .loss_max = 0.001, .loss_threshold = 0.001, .keep_above = INFINITY},
     };
 }
@@ -317,12 +318,36 @@ static json_t *manifest_begin(const json_t *identity)
     return NULL;
 }
 
+struct share_ticker {
+    struct hc_ticker ticker;
+    struct hc_run *run;
+};
+
+/* Only asks whether to go on: sharing is no part of the weights that are done. */
+static bool share_tick(struct hc_ticker *ticker, uint64_t weights)
+{
+    (void)weights;
+    return hc_meter_report(&((struct share_ticker *)ticker)->run->meter, 0, NULL) == HC_OK;
+}
+
+/* The same source and options give the same rates, in a run that goes on with another too. */
+static hc_status share_rates(struct hc_run *run, struct hc_error *error)
+{
+    struct share_ticker ticker = {{share_tick}, run};
+    run->rates = calloc(run->source->tensor_count + 1, sizeof *run->rates);
+    if (!run->rates)
+        return hc_no_memory(error);
+    return run->method->share
+               ? run->method->share(&run->context->engine, run->source, run->options, &ticker.ticker, run->rates, error)
+               : HC_OK;
+}
+
 /* Everything into the stage. */
 static hc_status make_model(struct hc_run *run, const struct paths *paths, const json_t *identity,
                             struct hc_error *error)
 {
     json_t *manifest = manifest_begin(identity);
-    hc_status status = manifest ? HC_OK : hc_no_memory(error);
+    hc_status status = manifest ? share_rates(run, error) : hc_no_memory(error);
     if (status == HC_OK)
         status = write_shards(run, paths, manifest, error);
     run->meter.progress.tensor = NULL;
@@ -504,8 +529,7 @@ done:
 /* The format needs some names for itself: those of parts, and that of the metadata. */
 static bool is_reserved(const char *name)
 {
-    const char *dot = strrchr(name, '.');
-    return (dot && strncmp(dot, ".hc_", 4) == 0) || strcmp(name, "__metadata__") == 0;
+    return hc_is_part(name) || strcmp(name, "__metadata__") == 0;
 }
 
 /* Names and patterns go into journal and manifest, which are JSON. */
@@ -578,6 +602,7 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
 done:
     hc_source_close(source);
     free(run.config);
+    free(run.rates);
     json_decref(identity);
     json_decref(method_options);
     return status;

@@ -41,7 +41,7 @@ void hc_decompress_options_init(hc_decompress_options *options)
 static hc_type type_of(const struct restore *restore, const struct hc_model_tensor *tensor)
 {
     if (!tensor->description.method)
-        return tensor->stored->type;
+        return tensor->parts[0]->type;
     hc_type own = tensor->info.type;
     if (restore->options->type >= 0)
         own = (hc_type)restore->options->type;
@@ -124,15 +124,18 @@ static hc_status write_tensor(struct target *target, const struct hc_model_tenso
     restore->meter.progress.tensor = tensor->name;
     target->type = type_of(restore, tensor);
     target->own = target->type == tensor->info.type;
+    bool sound = true;
     hc_status status = hc_meter_report(&restore->meter, 0, error);
-    if (status == HC_OK && !hc_checksum_is(tensor->stored->data, tensor->stored->bytes, tensor->description.checksum))
+    if (status == HC_OK)
+        status = hc_model_is_sound(tensor, &sound, error);
+    if (status == HC_OK && !sound)
         status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %.200s: fails its checksum",
-                         restore->model->source->files[tensor->stored->file].path, tensor->name);
+                         restore->model->source->files[tensor->parts[0]->file].path, tensor->name);
     if (status == HC_OK)
         status = tensor->description.method ? hc_model_decode(&restore->meter.context->engine, tensor, restore->weights,
                                                               write_stretch, target, error)
-                                            : write_kept(target, tensor->stored, error);
-    hc_tensor_drop(tensor->stored);
+                                            : write_kept(target, tensor->parts[0], error);
+    hc_model_drop(tensor);
     hc_meter_advance(&restore->meter, tensor->info.weights);
     return status;
 }
@@ -148,7 +151,7 @@ static hc_status each_tensor(const struct restore *restore, int file, tensor_fn 
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (size_t i = 0; i < restore->model->tensor_count; i++) {
             const struct hc_model_tensor *tensor = &restore->model->tensors[i];
-            if ((file != ALL_FILES && tensor->stored->file != (size_t)file) ||
+            if ((file != ALL_FILES && tensor->parts[0]->file != (size_t)file) ||
                 hc_type_block_bytes(type_of(restore, tensor)) != widths[w])
                 continue;
             hc_status status = fn(user, tensor, error);

@@ -1,13 +1,17 @@
 #include "description.h"
 
 #include "json.h"
+#include "selection.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_PIECES = 1 << 12, DEPTH = 8 };
+
+static const uint64_t max_part = UINT64_C(1) << 60; /* bytes: sums of three do not overflow */
 
 void hc_description_clear(struct hc_description *description)
 {
@@ -137,6 +141,54 @@ hc_status hc_description_parse(const char *text, struct hc_description *descript
     if (status != HC_OK)
         hc_description_clear(description);
     return status;
+}
+
+bool hc_is_part(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && strncmp(dot + 1, HC_PART_PREFIX, strlen(HC_PART_PREFIX)) == 0;
+}
+
+struct hc_shape hc_description_piece_shape(const struct hc_description *description)
+{
+    return hc_piece_shape(description->rank, description->shape, json_array_size(description->pieces));
+}
+
+/* The last part that is there takes what is missing to a multiple of the alignment. */
+static void pad_parts(const struct hc_method *method, uint64_t bytes[HC_MAX_PARTS])
+{
+    uint64_t total = 0;
+    size_t last = 0;
+    for (size_t i = 0; i < method->part_count; i++) {
+        total += bytes[i];
+        last = bytes[i] ? i : last;
+    }
+    bytes[last] += (HC_PART_ALIGNMENT - total % HC_PART_ALIGNMENT) % HC_PART_ALIGNMENT;
+}
+
+hc_status hc_description_layout(const struct hc_description *description, uint64_t bytes[HC_MAX_PARTS],
+                                uint64_t (*offsets)[HC_MAX_PARTS], struct hc_error *error)
+{
+    const struct hc_method *method = description->method;
+    const struct hc_shape shape = hc_description_piece_shape(description);
+    memset(bytes, 0, HC_MAX_PARTS * sizeof *bytes);
+    for (size_t p = 0; p < json_array_size(description->pieces); p++) {
+        uint64_t piece[HC_MAX_PARTS] = {0};
+        hc_status status = method->size(json_array_get(description->pieces, p), &shape, piece, error);
+        if (status != HC_OK)
+            return status;
+        if (offsets)
+            memcpy(offsets[p], bytes, sizeof offsets[p]);
+        assert(piece[0] > 0 && piece[0] % HC_PART_ALIGNMENT == 0);
+        for (size_t i = 0; i < method->part_count; i++) {
+            assert(piece[i] % hc_type_block_bytes(method->parts[i].type) == 0);
+            if (piece[i] > max_part - bytes[i])
+                return hc_fail(error, HC_ERR_CORRUPT, "its parts are too large");
+            bytes[i] += piece[i];
+        }
+    }
+    pad_parts(method, bytes);
+    return HC_OK;
 }
 
 double hc_signal_to_noise(double squared_weights, double squared_error)

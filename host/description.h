@@ -8,13 +8,14 @@
 
 #define HC_TENSOR_KEY "hyperc.tensor."
 #define HC_VERSION_KEY "hyperc.version"
+#define HC_PART_PREFIX "hc_" /* names whose last dot is followed by it are those of parts */
 #define HC_CODES_SUFFIX ".hc_codes"
 
 enum { HC_FORMAT_VERSION = 1 };
 
 struct hc_description {
     const struct hc_method *method;        /* NULL: the tensor is stored as it is */
-    char checksum[HC_CHECKSUM_DIGITS + 1]; /* of its codes, or of its bytes */
+    char checksum[HC_CHECKSUM_DIGITS + 1]; /* of its parts, one behind the other, or of its bytes */
     /* stored as it is: */
     char *kept_because; /* owned; may be NULL */
     /* coded: */
@@ -37,6 +38,18 @@ size_t hc_description_max(const struct hc_tensor *tensor, size_t pieces, size_t 
 
 /* Reads the text; every field is checked. HC_ERR_CORRUPT names the fault, HC_ERR_UNSUPPORTED an unknown method. */
 hc_status hc_description_parse(const char *text, struct hc_description *description, struct hc_error *error);
+
+/* Whether a stored tensor of that name is a part of a coded one. */
+bool hc_is_part(const char *name);
+
+/* What the pieces of a coded tensor take of its parts: bytes[i] is the size of part i in the file, padding included; 0
+ * if it is left out. offsets may be NULL; else it has an entry per piece: where it begins in every part. Checks the
+ * parameters of all pieces. */
+hc_status hc_description_layout(const struct hc_description *description, uint64_t bytes[HC_MAX_PARTS],
+                                uint64_t (*offsets)[HC_MAX_PARTS], struct hc_error *error);
+
+/* The matrix that a piece of a coded tensor is (hc_piece_shape). */
+struct hc_shape hc_description_piece_shape(const struct hc_description *description);
 
 /* As the public interface tells it. */
 void hc_description_info(const struct hc_description *description, hc_tensor_info *info);

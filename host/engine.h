@@ -19,6 +19,7 @@ struct hc_piece {
     const struct hc_tensor *tensor;
     uint64_t first; /* of the tensor's weights */
     uint64_t weights;
+    uint64_t rows, columns; /* as a matrix, outputs x inputs: their product is weights */
 };
 
 /* Results over a stretch; sums over stretches add up by hc_exact_add_sum, counts by +, maxima by max. */
@@ -45,6 +46,17 @@ struct hc_compare_sum {
 
 void hc_compare_add(struct hc_compare_sum *sum, const struct hc_compare_sum *other);
 void hc_compare_add_block(struct hc_compare_sum *sum, const struct hc_compare *block);
+
+struct hc_window_frame; /* window_frame.h */
+struct hc_window_coder;
+
+/* What becomes of a run of tile rows; arrays of the matrix's own rows and columns. NULL: not wanted, but for codes. */
+struct hc_window_result {
+    uint8_t *codes;   /* of the tiles, row by row */
+    uint16_t *scales; /* per row, half precision */
+    float *decoded;   /* rows x columns: what codes and scales mean */
+    double *residual; /* per row: squared error in the frame, where the columns have their own unit each */
+};
 
 struct hc_engine {
     const struct hc_engine_table *table;
@@ -78,7 +90,29 @@ struct hc_engine_table {
     hc_status (*pair_compare)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                               const uint8_t *in, unsigned bits, const float (*table)[2], uint32_t entries,
                               struct hc_compare_sum *sum, struct hc_error *error);
+
+    /* `window` works on rows of the piece, from any row on (first_row, rows), or on whole rows of tiles. largest and
+     * sums: one entry per column; see window_rows.h. */
+    hc_status (*window_largest)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                uint64_t rows, float *largest, uint64_t *non_finite, struct hc_error *error);
+    hc_status (*window_squares)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                uint64_t rows, const double *to_units, uint64_t *sums, struct hc_error *error);
+    /* Codes the rows of tiles first_tile_row .. first_tile_row + tile_rows - 1. */
+    hc_status (*window_encode)(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                               struct hc_error *error);
+    /* codes and scales of the whole matrix; out: rows x columns. */
+    hc_status (*window_decode)(struct hc_engine *engine, const struct hc_window_frame *frame,
+                               const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
+                               uint64_t first_row, uint64_t rows, float *out, struct hc_error *error);
+    /* Holds decoded weights first .. first + count - 1 (first a multiple of HC_BLOCK) against the piece. */
+    hc_status (*window_compare)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                                const float *decoded, struct hc_compare_sum *sum, struct hc_error *error);
 };
+
+/* The functions of `window` are NULL where an engine lacks them. */
+hc_status hc_engine_has_window(const struct hc_engine *engine, struct hc_error *error);
 
 /* The CPU's. `kernels` must outlive it. */
 hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads,

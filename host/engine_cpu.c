@@ -1,19 +1,9 @@
 /* The engine of the CPU: the blocks of a stretch, spread over threads. */
-#include "engine.h"
+#include "engine_cpu.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct cpu_state {
-    const struct hc_kernels *kernels;
-    int threads;
-};
-
-static const struct cpu_state *state_of(const struct hc_engine *engine)
-{
-    return engine->state;
-}
 
 /* The weights of one block as float32: in place where the file has them so, else converted into `buffer`. */
 static const float *block_weights(const struct hc_kernels *kernels, const struct hc_piece *piece, uint64_t first,
@@ -39,7 +29,7 @@ static size_t block_size(uint64_t count, int64_t block)
 }
 
 /* Threads for a stretch: few blocks do not pay for waking many. */
-static int team(const struct cpu_state *cpu, uint64_t count)
+static int team(const struct hc_cpu_state *cpu, uint64_t count)
 {
     int64_t useful = (block_count(count) + 3) / 4;
     return useful < cpu->threads ? (int)useful : cpu->threads;
@@ -49,7 +39,7 @@ static hc_status cpu_moments(struct hc_engine *engine, const struct hc_piece *pi
                              struct hc_moments_sum *sum, struct hc_error *error)
 {
     (void)error;
-    const struct cpu_state *cpu = state_of(engine);
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
 #pragma omp parallel num_threads(team(cpu, count))
     {
         struct hc_moments_sum mine = {0};
@@ -80,7 +70,7 @@ static hc_status cpu_extent(struct hc_engine *engine, const struct hc_piece *pie
                             const struct hc_pair_grid *grid, struct hc_extent_sum *sum, struct hc_error *error)
 {
     (void)error;
-    const struct cpu_state *cpu = state_of(engine);
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
     double farthest = sum->max_distance2;
     uint64_t outer = 0;
 #pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic) reduction(max : farthest) reduction(+ : outer)
@@ -129,7 +119,7 @@ static hc_status cpu_try(struct hc_engine *engine, const struct hc_piece *piece,
                          struct hc_error *error)
 {
     (void)error;
-    const struct cpu_state *cpu = state_of(engine);
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
 #pragma omp parallel num_threads(team(cpu, count))
     {
         struct hc_search_sum mine[HC_PAIR_MAX_CLASSES];
@@ -164,7 +154,7 @@ static hc_status cpu_encode(struct hc_engine *engine, const struct hc_piece *pie
                             const struct hc_pair_grid *grid, unsigned bits, uint8_t *out, struct hc_error *error)
 {
     (void)error;
-    const struct cpu_state *cpu = state_of(engine);
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
 #pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic)
     for (int64_t b = 0; b < block_count(count); b++) {
         float buffer[HC_BLOCK];
@@ -186,7 +176,7 @@ static hc_status check_codes(uint64_t bad, struct hc_error *error)
 static hc_status cpu_decode(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
                             const float (*table)[2], uint32_t entries, float *out, struct hc_error *error)
 {
-    const struct cpu_state *cpu = state_of(engine);
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
     uint64_t bad = 0;
 #pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic) reduction(+ : bad)
     for (int64_t b = 0; b < block_count(count); b++) {
@@ -205,7 +195,7 @@ static hc_status cpu_compare(struct hc_engine *engine, const struct hc_piece *pi
                              const uint8_t *in, unsigned bits, const float (*table)[2], uint32_t entries,
                              struct hc_compare_sum *sum, struct hc_error *error)
 {
-    const struct cpu_state *cpu = state_of(engine);
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
     uint64_t bad = 0;
 #pragma omp parallel num_threads(team(cpu, count)) reduction(+ : bad)
     {
@@ -227,6 +217,30 @@ static hc_status cpu_compare(struct hc_engine *engine, const struct hc_piece *pi
     return check_codes(bad, error);
 }
 
+static hc_status cpu_compare_decoded(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first,
+                                     uint64_t count, const float *decoded, struct hc_compare_sum *sum,
+                                     struct hc_error *error)
+{
+    (void)error;
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
+#pragma omp parallel num_threads(team(cpu, count))
+    {
+        struct hc_compare_sum mine = {0};
+        float buffer[HC_BLOCK];
+#pragma omp for schedule(dynamic)
+        for (int64_t b = 0; b < block_count(count); b++) {
+            struct hc_compare result;
+            size_t n = block_size(count, b);
+            const float *weights = block_weights(cpu->kernels, piece, first + (uint64_t)b * HC_BLOCK, n, buffer);
+            cpu->kernels->compare.block(weights, decoded + (size_t)b * HC_BLOCK, n, &result);
+            hc_compare_add_block(&mine, &result);
+        }
+#pragma omp critical
+        hc_compare_add(sum, &mine);
+    }
+    return HC_OK;
+}
+
 static void cpu_destroy(struct hc_engine *engine)
 {
     free(engine->state);
@@ -242,14 +256,19 @@ static const struct hc_engine_table cpu_table = {
     .pair_encode = cpu_encode,
     .pair_decode = cpu_decode,
     .pair_compare = cpu_compare,
+    .window_largest = hc_cpu_window_largest,
+    .window_squares = hc_cpu_window_squares,
+    .window_encode = hc_cpu_window_encode,
+    .window_decode = hc_cpu_window_decode,
+    .window_compare = cpu_compare_decoded,
 };
 
 hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, struct hc_error *error)
 {
-    struct cpu_state *state = malloc(sizeof *state);
+    struct hc_cpu_state *state = malloc(sizeof *state);
     if (!state)
         return hc_no_memory(error);
-    *state = (struct cpu_state){kernels, threads};
+    *state = (struct hc_cpu_state){kernels, threads};
     *engine = (struct hc_engine){&cpu_table, kernels, state};
     return HC_OK;
 }

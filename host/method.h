@@ -10,9 +10,24 @@
 
 #include "engine.h"
 
-/* Takes the bytes of one part as they are made, in order. */
+/* A coded tensor is stored in *parts*, each a tensor of the file: NAME.hc_codes first, then what else its method has. A
+ * part of no bytes is left out. They lie one behind the other; the last one is padded with zeros, so that together
+ * they take a multiple of HC_PART_ALIGNMENT bytes. Every part holds the pieces of the tensor, one behind the other. */
+enum { HC_MAX_PARTS = 3, HC_PART_ALIGNMENT = 64 };
+
+struct hc_part {
+    const char *suffix; /* ".hc_codes" */
+    hc_type type;
+};
+
+/* Takes the bytes of the parts as they are made, in order within a part. */
 struct hc_sink {
-    hc_status (*write)(struct hc_sink *sink, const void *data, size_t bytes, struct hc_error *error);
+    hc_status (*write)(struct hc_sink *sink, unsigned part, const void *data, size_t bytes, struct hc_error *error);
+};
+
+/* A piece as a matrix: outputs x inputs. */
+struct hc_shape {
+    uint64_t rows, columns;
 };
 
 /* What coding a piece left behind. */
@@ -30,6 +45,8 @@ struct hc_ticker {
 
 struct hc_method {
     const char *name;
+    struct hc_part parts[HC_MAX_PARTS];
+    size_t part_count;
 
     /* Options as JSON, for the journal (a run is resumed with the same options only) and the configuration. Also
      * checks them. */
@@ -38,15 +55,23 @@ struct hc_method {
     /* An upper bound of the length of `parameters` as compact JSON text in which every quote counts twice. */
     size_t (*parameters_max)(const hc_compress_options *options);
 
-    /* Codes a piece: parts to the sink, padded with zeros to a multiple of 64 bytes in all. */
-    hc_status (*encode)(struct hc_engine *engine, const struct hc_piece *piece, const hc_compress_options *options,
-                        struct hc_sink *sink, struct hc_ticker *ticker, struct hc_coded *coded, struct hc_error *error);
+    /* May be NULL. Decides, before anything is coded, what every tensor of the source that is not kept gets: `rates`
+     * has an entry for each tensor of the source, 0 to begin with, which encode is then given. */
+    hc_status (*share)(struct hc_engine *engine, const struct hc_source *source, const hc_compress_options *options,
+                       struct hc_ticker *ticker, uint8_t *rates, struct hc_error *error);
 
-    /* Checks the stored parameters of a piece and tells how many bytes its codes take: a multiple of 64. */
-    hc_status (*size)(const json_t *parameters, uint64_t weights, uint64_t *bytes, struct hc_error *error);
-    /* Prepares the decoding of a piece: `codes` holds as many bytes as size says. */
-    hc_status (*open)(const json_t *parameters, uint64_t weights, const uint8_t *codes, void **decoder,
+    /* Codes a piece: as many bytes to the parts as `size` says of the parameters. */
+    hc_status (*encode)(struct hc_engine *engine, const struct hc_piece *piece, const hc_compress_options *options,
+                        unsigned rate, struct hc_sink *sink, struct hc_ticker *ticker, struct hc_coded *coded,
+                        struct hc_error *error);
+
+    /* Checks the stored parameters of a piece and tells how many bytes it takes of each part: of the first one a
+     * multiple of HC_PART_ALIGNMENT. */
+    hc_status (*size)(const json_t *parameters, const struct hc_shape *shape, uint64_t bytes[HC_MAX_PARTS],
                       struct hc_error *error);
+    /* Prepares the decoding of a piece: parts[i], of any alignment, holds as many bytes as size says. */
+    hc_status (*open)(const json_t *parameters, const struct hc_shape *shape, const uint8_t *const parts[HC_MAX_PARTS],
+                      void **decoder, struct hc_error *error);
     void (*close)(void *decoder);
     /* Weights first .. first + count - 1; first a multiple of HC_BLOCK. */
     hc_status (*decode)(struct hc_engine *engine, void *decoder, uint64_t first, uint64_t count, float *out,

@@ -1,9 +1,10 @@
 /* Every method, once. */
 #include "pair.h"
+#include "window.h"
 
 #include <string.h>
 
-static const struct hc_method *const methods[] = {&hc_method_pair};
+static const struct hc_method *const methods[] = {&hc_method_window, &hc_method_pair};
 
 const struct hc_method *hc_method_find(const char *name)
 {

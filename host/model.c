@@ -16,46 +16,61 @@ static hc_status place(const struct hc_source *source, const struct hc_tensor *t
     return hc_fail(error, status, "%s: tensor %s: %s", source->files[tensor->file].path, what, inner->text);
 }
 
-/* Checks the parameters of all pieces, and that their codes are what is there. */
-static hc_status check_pieces(struct hc_model_tensor *tensor, struct hc_error *error)
+/* Finds the part of a coded tensor that takes `bytes` in its file. */
+static hc_status find_part(const struct hc_source *source, struct hc_model_tensor *tensor, size_t i, uint64_t bytes,
+                           struct hc_error *error)
 {
-    const struct hc_description *description = &tensor->description;
-    size_t pieces = json_array_size(description->pieces);
-    uint64_t at = 0, bytes;
-    tensor->offsets = malloc(pieces * sizeof *tensor->offsets);
-    if (!tensor->offsets)
+    const struct hc_part *part = &tensor->description.method->parts[i];
+    char *name = hc_path_append(tensor->name, part->suffix);
+    if (!name)
         return hc_no_memory(error);
-    for (size_t p = 0; p < pieces; p++) {
-        hc_status status = description->method->size(json_array_get(description->pieces, p),
-                                                     description->weights / pieces, &bytes, error);
-        if (status != HC_OK)
-            return status;
-        if (bytes > tensor->stored->bytes - at)
-            return hc_fail(error, HC_ERR_CORRUPT, "%llu bytes are too few for its codes",
-                           (unsigned long long)tensor->stored->bytes);
-        tensor->offsets[p] = at;
-        at += bytes;
-    }
-    return at == tensor->stored->bytes ? HC_OK : hc_fail(error, HC_ERR_CORRUPT, "there are bytes behind its codes");
+    int64_t found = hc_source_find(source, name);
+    free(name);
+    if (found < 0 || source->tensors[found].file != tensor->parts[0]->file)
+        return hc_fail(error, HC_ERR_CORRUPT, "its part %s is missing", part->suffix);
+    const struct hc_tensor *stored = &source->tensors[found];
+    if (stored->type != part->type || stored->rank != 1)
+        return hc_fail(error, HC_ERR_CORRUPT, "its part %s is not of one dimension of %s", part->suffix,
+                       hc_type_name(part->type));
+    if (stored->bytes != bytes)
+        return hc_fail(error, HC_ERR_CORRUPT, "its part %s has %llu bytes, and takes %llu", part->suffix,
+                       (unsigned long long)stored->bytes, (unsigned long long)bytes);
+    tensor->parts[i] = stored;
+    return HC_OK;
 }
 
-/* The parts of a coded tensor, found by the description of the whole. */
+/* Checks the parameters of all pieces, and that the parts are what they take. */
+static hc_status find_parts(const struct hc_source *source, struct hc_model_tensor *tensor, struct hc_error *error)
+{
+    const struct hc_description *description = &tensor->description;
+    uint64_t bytes[HC_MAX_PARTS];
+    hc_status status = HC_OK;
+    tensor->offsets = malloc(json_array_size(description->pieces) * sizeof *tensor->offsets);
+    if (!tensor->offsets)
+        return hc_no_memory(error);
+    HC_TRY(hc_description_layout(description, bytes, tensor->offsets, error));
+    for (size_t i = 0; i < description->method->part_count; i++)
+        if (bytes[i] > 0)
+            HC_TRY(find_part(source, tensor, i, bytes[i], error));
+done:
+    return status;
+}
+
+/* A coded tensor, found by its codes: the first of its parts. */
 static hc_status add_coded(struct hc_model *model, const struct hc_tensor *codes, const char *text,
                            struct hc_error *error)
 {
     struct hc_model_tensor *tensor = &model->tensors[model->tensor_count++];
     struct hc_error inner = {""};
-    *tensor = (struct hc_model_tensor){.stored = codes, .name = strdup(codes->name)};
+    *tensor = (struct hc_model_tensor){.parts = {codes}, .name = strdup(codes->name)};
     if (!tensor->name)
         return hc_no_memory(error);
     tensor->name[strlen(tensor->name) - strlen(HC_CODES_SUFFIX)] = 0;
     hc_status status = hc_description_parse(text, &tensor->description, &inner);
     if (status == HC_OK && !tensor->description.method)
         status = hc_fail(&inner, HC_ERR_CORRUPT, "codes, but described as stored as it is");
-    if (status == HC_OK && codes->type != HC_TYPE_U8)
-        status = hc_fail(&inner, HC_ERR_CORRUPT, "codes that are not U8");
     if (status == HC_OK)
-        status = check_pieces(tensor, &inner);
+        status = find_parts(model->source, tensor, &inner);
     if (status != HC_OK)
         return place(model->source, codes, tensor->name, &inner, status, error);
     tensor->description.method->describe(json_array_get(tensor->description.pieces, 0), tensor->parameters,
@@ -68,7 +83,7 @@ static hc_status add_kept(struct hc_model *model, const struct hc_tensor *stored
 {
     struct hc_model_tensor *tensor = &model->tensors[model->tensor_count++];
     struct hc_error inner = {""};
-    *tensor = (struct hc_model_tensor){.stored = stored, .name = stored->name};
+    *tensor = (struct hc_model_tensor){.parts = {stored}, .name = stored->name};
     if (!text)
         return HC_OK;
     hc_status status = hc_description_parse(text, &tensor->description, &inner);
@@ -104,7 +119,7 @@ static hc_status find_description(const struct hc_file *file, const json_t *plac
     return HC_OK;
 }
 
-/* Makes a tensor of the model out of one of the file. */
+/* Makes a tensor of the model out of one of the file; parts other than codes are left to find_parts. */
 static hc_status add_tensor(struct hc_model *model, const struct hc_tensor *stored, const json_t *places,
                             struct hc_error *error)
 {
@@ -114,6 +129,8 @@ static hc_status add_tensor(struct hc_model *model, const struct hc_tensor *stor
     model->compressed = true;
     size_t length = strlen(stored->name), suffix = strlen(HC_CODES_SUFFIX);
     bool codes = length > suffix && strcmp(stored->name + length - suffix, HC_CODES_SUFFIX) == 0;
+    if (!codes && hc_is_part(stored->name))
+        return HC_OK;
     const char *text = NULL;
     hc_status status = find_description(file, places, stored->name, codes ? length - suffix : length, &text, error);
     if (status == HC_OK && !text)
@@ -127,14 +144,15 @@ static hc_status add_tensor(struct hc_model *model, const struct hc_tensor *stor
 static void fill_info(struct hc_model_tensor *tensor)
 {
     hc_tensor_info *info = &tensor->info;
-    const struct hc_tensor *stored = tensor->stored;
+    const struct hc_tensor *stored = tensor->parts[0];
     *info = (hc_tensor_info){.name = tensor->name,
                              .type = stored->type,
                              .rank = stored->rank,
                              .weights = stored->weights,
-                             .stored_bytes = stored->bytes,
                              .parameters = tensor->parameters};
     memcpy(info->shape, stored->shape, sizeof info->shape);
+    for (size_t i = 0; i < HC_MAX_PARTS; i++)
+        info->stored_bytes += tensor->parts[i] ? tensor->parts[i]->bytes : 0;
     hc_description_info(&tensor->description, info);
 }
 
@@ -151,20 +169,19 @@ static hc_status check_version(const struct hc_file *file, const json_t *places,
     return HC_OK;
 }
 
-/* Adds the tensors of a file, which are the next ones of the source. */
-static hc_status add_file(struct hc_model *model, size_t number, struct hc_error *error)
+/* Adds the tensors of a file, which are those of the source from *next on. */
+static hc_status add_file(struct hc_model *model, size_t number, size_t *next, struct hc_error *error)
 {
     const struct hc_source *source = model->source;
     json_t *places = metadata_places(&source->files[number]);
     hc_status status = places ? HC_OK : hc_no_memory(error);
     if (status == HC_OK)
         status = check_version(&source->files[number], places, error);
-    while (status == HC_OK && model->tensor_count < source->tensor_count &&
-           source->tensors[model->tensor_count].file == number) {
-        struct hc_model_tensor *tensor = &model->tensors[model->tensor_count];
-        status = add_tensor(model, &source->tensors[model->tensor_count], places, error);
-        if (status == HC_OK)
-            fill_info(tensor);
+    for (; status == HC_OK && *next < source->tensor_count && source->tensors[*next].file == number; ++*next) {
+        size_t count = model->tensor_count;
+        status = add_tensor(model, &source->tensors[*next], places, error);
+        if (status == HC_OK && model->tensor_count > count)
+            fill_info(&model->tensors[count]);
     }
     json_decref(places);
     return status;
@@ -198,12 +215,43 @@ const struct hc_model_tensor *hc_model_find(const struct hc_model *model, const 
     return found ? *found : NULL;
 }
 
+/* Whether a stored tensor is a part of a tensor of the model, or one itself. */
+static bool is_used(const struct hc_model *model, const struct hc_tensor *stored, const char *name)
+{
+    const struct hc_model_tensor *tensor = hc_model_find(model, name);
+    for (size_t i = 0; tensor && i < HC_MAX_PARTS; i++)
+        if (tensor->parts[i] == stored)
+            return true;
+    return false;
+}
+
+/* A part without the tensor that it belongs to is a fault. */
+static hc_status check_strays(const struct hc_model *model, struct hc_error *error)
+{
+    const struct hc_source *source = model->source;
+    for (size_t i = 0; i < source->tensor_count; i++) {
+        const struct hc_tensor *stored = &source->tensors[i];
+        if (!hc_is_part(stored->name) || is_used(model, stored, stored->name))
+            continue;
+        char *name = strdup(stored->name);
+        if (!name)
+            return hc_no_memory(error);
+        *strrchr(name, '.') = 0;
+        bool used = is_used(model, stored, name);
+        free(name);
+        if (!used)
+            return hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s: is a part of no coded tensor",
+                           source->files[stored->file].path, stored->name);
+    }
+    return HC_OK;
+}
+
 static void model_free(struct hc_model *model)
 {
     if (!model)
         return;
     for (size_t i = 0; i < model->tensor_count; i++) {
-        if (model->tensors[i].name != model->tensors[i].stored->name)
+        if (model->tensors[i].name != model->tensors[i].parts[0]->name)
             free(model->tensors[i].name);
         free(model->tensors[i].offsets);
         hc_description_clear(&model->tensors[i].description);
@@ -217,6 +265,7 @@ static void model_free(struct hc_model *model)
 hc_status hc_model_load(const char *path, struct hc_model **out, struct hc_error *error)
 {
     hc_status status;
+    size_t next = 0;
     struct hc_model *model = calloc(1, sizeof *model);
     *out = NULL;
     if (!model)
@@ -228,8 +277,9 @@ hc_status hc_model_load(const char *path, struct hc_model **out, struct hc_error
         goto done;
     }
     for (size_t f = 0; f < model->source->file_count; f++)
-        HC_TRY(add_file(model, f, error));
+        HC_TRY(add_file(model, f, &next, error));
     HC_TRY(sort_names(model, path, error));
+    HC_TRY(check_strays(model, error));
     *out = model;
     model = NULL;
 done:
@@ -290,15 +340,41 @@ void hc_model_totals_get(const hc_model *model, hc_model_totals *totals)
     totals->signal_to_noise = hc_signal_to_noise(squared_weights, squared_error);
 }
 
+/* ---- The stored bytes ----------------------------------------------------------------------- */
+
+hc_status hc_model_is_sound(const struct hc_model_tensor *tensor, bool *sound, struct hc_error *error)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    struct hc_checksum_stream *stream = hc_checksum_create();
+    if (!stream)
+        return hc_no_memory(error);
+    for (size_t i = 0; i < HC_MAX_PARTS; i++)
+        if (tensor->parts[i])
+            hc_checksum_add(stream, tensor->parts[i]->data, tensor->parts[i]->bytes);
+    hc_checksum_text(stream, checksum);
+    hc_checksum_destroy(stream);
+    *sound = strcmp(checksum, tensor->description.checksum) == 0;
+    return HC_OK;
+}
+
+void hc_model_drop(const struct hc_model_tensor *tensor)
+{
+    for (size_t i = 0; i < HC_MAX_PARTS; i++)
+        if (tensor->parts[i])
+            hc_tensor_drop(tensor->parts[i]);
+}
+
 /* ---- Decoding ------------------------------------------------------------------------------- */
 
-static hc_status open_decoder(const struct hc_model_tensor *tensor, size_t piece, void **decoder,
-                              struct hc_error *error)
+static hc_status open_decoder(const struct hc_model_tensor *tensor, size_t piece, const struct hc_shape *shape,
+                              void **decoder, struct hc_error *error)
 {
     const struct hc_description *description = &tensor->description;
-    return description->method->open(json_array_get(description->pieces, piece),
-                                     description->weights / json_array_size(description->pieces),
-                                     tensor->stored->data + tensor->offsets[piece], decoder, error);
+    const uint8_t *parts[HC_MAX_PARTS] = {NULL};
+    for (size_t i = 0; i < HC_MAX_PARTS; i++)
+        if (tensor->parts[i])
+            parts[i] = tensor->parts[i]->data + tensor->offsets[piece][i];
+    return description->method->open(json_array_get(description->pieces, piece), shape, parts, decoder, error);
 }
 
 hc_status hc_model_each_stretch(const struct hc_model_tensor *tensor, uint64_t first, uint64_t count, uint64_t most,
@@ -306,13 +382,13 @@ hc_status hc_model_each_stretch(const struct hc_model_tensor *tensor, uint64_t f
 {
     const struct hc_description *description = &tensor->description;
     uint64_t weights = description->weights / json_array_size(description->pieces), end = first + count;
-    struct hc_stretch stretch = {.weights = weights};
+    struct hc_stretch stretch = {.weights = weights, .shape = hc_description_piece_shape(description)};
     hc_status status = HC_OK;
     for (uint64_t p = first / weights; p * weights < end; p++) {
         stretch.at = p * weights;
         uint64_t from = first > stretch.at ? first - stretch.at : 0;
         uint64_t to = end - stretch.at < weights ? end - stretch.at : weights;
-        HC_TRY(open_decoder(tensor, p, &stretch.decoder, error));
+        HC_TRY(open_decoder(tensor, p, &stretch.shape, &stretch.decoder, error));
         for (stretch.first = from / HC_BLOCK * HC_BLOCK; stretch.first < to; stretch.first += most) {
             stretch.count = to - stretch.first < most ? to - stretch.first : most;
             HC_TRY(fn(user, &stretch, error));
@@ -405,7 +481,7 @@ hc_status hc_model_read(hc_context *context, const hc_model *model, uint64_t ind
     if (!tensor->description.method) {
         if (!hc_type_is_float(tensor->info.type))
             return hc_fail(error, HC_ERR_UNSUPPORTED, "tensor %s: not floating point", tensor->name);
-        read_window(&context->kernels, tensor->stored, &window);
+        read_window(&context->kernels, tensor->parts[0], &window);
         return HC_OK;
     }
     float *buffer = malloc(HC_MODEL_STRETCH * sizeof *buffer);

@@ -6,11 +6,12 @@
 #include "source.h"
 
 struct hc_model_tensor {
-    const struct hc_tensor *stored; /* as it is, or its codes */
+    /* Stored as it is: itself. Coded: the parts of its method; NULL: left out. Those that are there are in one file. */
+    const struct hc_tensor *parts[HC_MAX_PARTS];
     struct hc_tensor_info info;
     struct hc_description description; /* method NULL: stored as it is */
     char *name;                        /* owned if coded */
-    uint64_t *offsets;                 /* coded: where each piece begins among the codes; owned */
+    uint64_t (*offsets)[HC_MAX_PARTS]; /* coded: where each piece begins in each part; owned */
     char parameters[128];
 };
 
@@ -27,10 +28,16 @@ const struct hc_model_tensor *hc_model_find(const struct hc_model *model, const 
 
 hc_status hc_model_load(const char *path, struct hc_model **model, struct hc_error *error);
 
+/* Whether its parts, one behind the other, have the recorded checksum. */
+hc_status hc_model_is_sound(const struct hc_model_tensor *tensor, bool *sound, struct hc_error *error);
+/* Its mapped pages are not needed any more. */
+void hc_model_drop(const struct hc_model_tensor *tensor);
+
 /* A stretch of a coded tensor that lies in one piece: the weights first .. first + count - 1 of the piece, which are
  * those from at + first of the tensor. */
 struct hc_stretch {
     uint64_t at, weights; /* of the piece: where it begins in the tensor, how many it has */
+    struct hc_shape shape;
     uint64_t first, count;
     void *decoder; /* of the piece */
 };

@@ -1,5 +1,7 @@
 #include "pair.h"
 
+#include "description.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,10 +9,9 @@
 #include <string.h>
 
 enum {
-    STRETCH = 1 << 22,  /* weights between two ticks; a multiple of HC_BLOCK */
-    MIN_WEIGHTS = 10,   /* smaller tensors stay as they are */
-    SAMPLE_BLOCKS = 16, /* what a side is chosen on */
-    ALIGNMENT = 64,
+    STRETCH = 1 << 22,      /* weights between two ticks; a multiple of HC_BLOCK */
+    MIN_WEIGHTS = 10,       /* smaller tensors stay as they are */
+    SAMPLE_BLOCKS = 16,     /* what a side is chosen on */
     FIXED_PARAMETERS = 188, /* longest text of parameters(), its quotes twice */
 };
 
@@ -275,7 +276,7 @@ static hc_status fit_side(struct hc_engine *engine, const struct hc_piece *piece
         return hc_no_memory(error);
     struct hc_tensor tensor;
     take_sample(piece, engine->kernels, buffer, &tensor);
-    struct hc_piece sample = {&tensor, 0, tensor.weights};
+    struct hc_piece sample = {&tensor, 0, tensor.weights, 1, tensor.weights};
 
     fit->side = published_side;
     HC_TRY(fit_extent(engine, piece, ticker, fit, error));
@@ -371,7 +372,7 @@ static uint64_t code_bytes(uint64_t weights, unsigned bits)
 
 static uint64_t padded(uint64_t bytes)
 {
-    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return (bytes + HC_PART_ALIGNMENT - 1) / HC_PART_ALIGNMENT * HC_PART_ALIGNMENT;
 }
 
 /* ---- From codes to weights ------------------------------------------------------------------ */
@@ -477,7 +478,7 @@ static hc_status encode_stretches(struct hc_engine *engine, const struct hc_piec
                                   struct hc_error *error)
 {
     hc_status status = HC_OK;
-    uint8_t *buffer = malloc(code_bytes(STRETCH, decoder->bits) + ALIGNMENT);
+    uint8_t *buffer = malloc(code_bytes(STRETCH, decoder->bits) + HC_PART_ALIGNMENT);
     if (!buffer)
         return hc_no_memory(error);
     for (uint64_t at = 0; at < piece->weights; at += STRETCH) {
@@ -490,7 +491,7 @@ static hc_status encode_stretches(struct hc_engine *engine, const struct hc_piec
             memset(buffer + bytes, 0, end - bytes);
             bytes = end;
         }
-        HC_TRY(sink->write(sink, buffer, bytes, error));
+        HC_TRY(sink->write(sink, 0, buffer, bytes, error));
         HC_TRY(tick(ticker, at + count, error));
     }
 done:
@@ -499,9 +500,10 @@ done:
 }
 
 static hc_status pair_encode(struct hc_engine *engine, const struct hc_piece *piece, const hc_compress_options *options,
-                             struct hc_sink *sink, struct hc_ticker *ticker, struct hc_coded *coded,
+                             unsigned rate, struct hc_sink *sink, struct hc_ticker *ticker, struct hc_coded *coded,
                              struct hc_error *error)
 {
+    (void)rate;
     struct hc_pair_fit fit;
     struct pair_decoder decoder = {0};
     hc_status status;
@@ -561,16 +563,19 @@ static hc_status read_parameters(const json_t *json, struct hc_pair_fit *fit, st
     return status == HC_ERR_ARGUMENT ? HC_ERR_CORRUPT : status; /* here the arguments came from a file */
 }
 
-static hc_status pair_size(const json_t *json, uint64_t weights, uint64_t *bytes, struct hc_error *error)
+/* Only how many weights there are matters, and that is known of any shape. */
+static hc_status pair_size(const json_t *json, const struct hc_shape *shape, uint64_t bytes[HC_MAX_PARTS],
+                           struct hc_error *error)
 {
     struct hc_pair_fit fit;
     struct hc_pair_grid grid;
+    uint64_t weights = (shape->rows ? shape->rows : 1) * shape->columns;
     hc_status status = read_parameters(json, &fit, &grid, error);
     if (status != HC_OK)
         return status;
     if (weights > UINT64_MAX / 2 / HC_PAIR_MAX_BITS)
         return hc_fail(error, HC_ERR_CORRUPT, "too many weights");
-    *bytes = padded(code_bytes(weights, fit.bits));
+    bytes[0] = padded(code_bytes(weights, fit.bits));
     return HC_OK;
 }
 
@@ -582,17 +587,17 @@ static void pair_close(void *handle)
     free(decoder);
 }
 
-static hc_status pair_open(const json_t *json, uint64_t weights, const uint8_t *codes, void **handle,
-                           struct hc_error *error)
+static hc_status pair_open(const json_t *json, const struct hc_shape *shape, const uint8_t *const parts[HC_MAX_PARTS],
+                           void **handle, struct hc_error *error)
 {
-    (void)weights;
+    (void)shape;
     struct hc_pair_fit fit;
     struct pair_decoder *decoder = calloc(1, sizeof *decoder);
     hc_status status = decoder ? HC_OK : hc_no_memory(error);
     if (status == HC_OK)
         status = read_parameters(json, &fit, &decoder->grid, error);
     if (status == HC_OK) {
-        set_codes(decoder, codes, fit.bits);
+        set_codes(decoder, parts[0], fit.bits);
     } else {
         pair_close(decoder);
         decoder = NULL;
@@ -630,6 +635,8 @@ static void pair_describe(const json_t *json, char *text, size_t size)
 
 const struct hc_method hc_method_pair = {
     .name = "pair",
+    .parts = {{HC_CODES_SUFFIX, HC_TYPE_U8}},
+    .part_count = 1,
     .options = pair_options,
     .parameters_max = pair_parameters_max,
     .encode = pair_encode,

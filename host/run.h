@@ -13,6 +13,7 @@ struct hc_run {
     const struct hc_source *source;
     const hc_compress_options *options;
     const struct hc_method *method;
+    uint8_t *rates;            /* of every tensor of the source, as the method shared them out; 0: it does not */
     char *config;              /* text of the config.json to write */
     struct hc_journal journal; /* not used in a dry run */
     size_t records_taken;      /* records of an earlier run that were used so far */

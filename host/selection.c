@@ -1,5 +1,7 @@
 #include "selection.h"
 
+#include "rate.h"
+
 #include <fnmatch.h>
 #include <string.h>
 
@@ -21,6 +23,14 @@ bool hc_matches_any(const struct hc_source *source, const char *pattern)
     return false;
 }
 
+/* Options of `window` that keep a tensor. */
+static const char *kept_by_rate(const struct hc_tensor *tensor, const hc_compress_options *options)
+{
+    if (strcmp(options->method, "window") != 0 || hc_rate_fixed(tensor, options) != 0)
+        return NULL;
+    return hc_tensor_role(tensor->name) == HC_ROLE_HEAD ? "--head-bits keep" : "--embed-bits keep";
+}
+
 const char *hc_kept_because(const struct hc_tensor *tensor, const hc_compress_options *options)
 {
     if (!hc_type_is_float(tensor->type))
@@ -29,13 +39,35 @@ const char *hc_kept_because(const struct hc_tensor *tensor, const hc_compress_op
         return "empty";
     if (matches(&options->keep, tensor->name))
         return "--keep";
-    if (options->only.count)
-        return matches(&options->only, tensor->name) ? NULL : "not in --only";
-    return tensor->rank < 2 ? "fewer than two dimensions" : NULL;
+    if (options->only.count && !matches(&options->only, tensor->name))
+        return "not in --only";
+    if (options->only.count == 0 && tensor->rank < 2)
+        return "fewer than two dimensions";
+    return kept_by_rate(tensor, options);
 }
 
 size_t hc_piece_count(const struct hc_tensor *tensor)
 {
     bool experts = tensor->rank == 3 && strstr(tensor->name, "experts") && tensor->shape[0] <= MAX_EXPERTS;
     return experts ? (size_t)tensor->shape[0] : 1;
+}
+
+struct hc_shape hc_piece_shape(int rank, const uint64_t *shape, size_t pieces)
+{
+    struct hc_shape matrix = {1, 1};
+    int first = pieces > 1;
+    bool whole = pieces <= 1 || (rank >= 2 && shape[0] == pieces);
+    if (whole && rank - first >= 2)
+        matrix.rows = shape[first++];
+    for (int d = whole ? first : 0; d < rank; d++)
+        matrix.columns *= shape[d];
+    return whole ? matrix : (struct hc_shape){0, matrix.columns / pieces};
+}
+
+struct hc_piece hc_piece_at(const struct hc_tensor *tensor, size_t p)
+{
+    size_t pieces = hc_piece_count(tensor);
+    struct hc_shape shape = hc_piece_shape(tensor->rank, tensor->shape, pieces);
+    uint64_t weights = tensor->weights / pieces;
+    return (struct hc_piece){tensor, p * weights, weights, shape.rows, shape.columns};
 }

@@ -1,11 +1,12 @@
-/* Writing one shard of a compressed model: room for the header, the codes in the order of the source, then the tensors
- * that are kept, wide elements first so that all are aligned; at last the header. */
+/* Writing one shard of a compressed model: room for the header, the coded tensors in the order of the source, part
+ * behind part, then the tensors that are kept, wide elements first so that all are aligned; at last the header. */
 #include "run.h"
 
 #include "header.h"
 #include "json.h"
 #include "selection.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,9 @@ enum {
 struct outcome {
     const struct hc_tensor *tensor;
     struct hc_description description;
-    uint64_t bytes; /* stored */
-    hc_type type;   /* in the file, if kept */
+    uint64_t bytes;               /* stored */
+    uint64_t parts[HC_MAX_PARTS]; /* if coded: how many of them are those of each part */
+    hc_type type;                 /* in the file, if kept */
 };
 
 struct shard {
@@ -37,14 +39,8 @@ struct shard {
 
 /* ---- What the method writes ----------------------------------------------------------------- */
 
-struct file_sink {
-    struct hc_sink sink;
-    struct shard *shard;
-};
-
-static hc_status sink_write(struct hc_sink *sink, const void *data, size_t bytes, struct hc_error *error)
+static hc_status append(struct shard *shard, const void *data, size_t bytes, struct hc_error *error)
 {
-    struct shard *shard = ((struct file_sink *)sink)->shard;
     hc_checksum_add(shard->checksum, data, bytes);
     hc_status status = HC_OK;
     if (shard->out.fd >= 0) {
@@ -53,6 +49,63 @@ static hc_status sink_write(struct hc_sink *sink, const void *data, size_t bytes
     }
     shard->position += bytes;
     return status;
+}
+
+/* The first part of a tensor goes to the file as it is made; the others, which are small, wait until it is whole. */
+struct part_sink {
+    struct hc_sink sink;
+    struct shard *shard;
+    struct waiting {
+        uint8_t *data;
+        size_t bytes, room;
+    } waiting[HC_MAX_PARTS];
+};
+
+static hc_status wait_write(struct waiting *waiting, const void *data, size_t bytes, struct hc_error *error)
+{
+    if (bytes > waiting->room - waiting->bytes) {
+        size_t room = 2 * waiting->room + bytes;
+        uint8_t *larger = realloc(waiting->data, room);
+        if (!larger)
+            return hc_no_memory(error);
+        waiting->data = larger;
+        waiting->room = room;
+    }
+    memcpy(waiting->data + waiting->bytes, data, bytes);
+    waiting->bytes += bytes;
+    return HC_OK;
+}
+
+static hc_status part_write(struct hc_sink *base, unsigned part, const void *data, size_t bytes, struct hc_error *error)
+{
+    struct part_sink *sink = (struct part_sink *)base;
+    assert(part < sink->shard->run->method->part_count);
+    if (bytes == 0)
+        return HC_OK;
+    return part == 0 ? append(sink->shard, data, bytes, error) : wait_write(&sink->waiting[part], data, bytes, error);
+}
+
+/* Writes what waited, and the padding up to `bytes` from `begin` on. */
+static hc_status write_waiting(struct part_sink *sink, uint64_t begin, uint64_t bytes, struct hc_error *error)
+{
+    static const uint8_t zeros[HC_PART_ALIGNMENT] = {0};
+    struct shard *shard = sink->shard;
+    hc_status status = HC_OK;
+    for (size_t i = 1; i < HC_MAX_PARTS; i++)
+        if (sink->waiting[i].bytes)
+            HC_TRY(append(shard, sink->waiting[i].data, sink->waiting[i].bytes, error));
+    uint64_t written = shard->position - begin;
+    assert(written <= bytes && bytes - written < HC_PART_ALIGNMENT); /* encode wrote what size says */
+    if (written < bytes)
+        HC_TRY(append(shard, zeros, (size_t)(bytes - written), error));
+done:
+    return status;
+}
+
+static void free_waiting(struct part_sink *sink)
+{
+    for (size_t i = 0; i < HC_MAX_PARTS; i++)
+        free(sink->waiting[i].data);
 }
 
 struct run_ticker {
@@ -84,49 +137,73 @@ static void record_errors(struct hc_description *description, const struct hc_co
     description->squared_weights = hc_exact_value(&sum->squared_weights);
 }
 
-/* Codes every piece of a tensor; one that must be kept keeps them all. */
-static hc_status code_tensor(struct shard *shard, struct outcome *outcome, struct hc_error *error)
+/* The parts that the description of a coded tensor speaks of. */
+static hc_status lay_out(struct outcome *outcome, struct hc_error *error)
+{
+    hc_status status = hc_description_layout(&outcome->description, outcome->parts, NULL, error);
+    outcome->bytes = 0;
+    for (size_t i = 0; i < HC_MAX_PARTS; i++)
+        outcome->bytes += outcome->parts[i];
+    return status;
+}
+
+/* Codes piece after piece until one must be kept: *kept_because tells why. */
+static hc_status code_pieces(struct shard *shard, struct outcome *outcome, struct hc_sink *sink,
+                             const char **kept_because, struct hc_error *error)
 {
     struct hc_run *run = shard->run;
     const struct hc_tensor *tensor = outcome->tensor;
     struct hc_description *description = &outcome->description;
-    struct file_sink sink = {{sink_write}, shard};
     struct hc_compare_sum total = {0};
     double published = 0;
-    uint64_t begin = shard->position;
     size_t pieces = hc_piece_count(tensor);
-    hc_status status = HC_OK;
+    unsigned rate = run->rates[tensor - run->source->tensors];
+    for (size_t p = 0; p < pieces; p++) {
+        struct hc_piece piece = hc_piece_at(tensor, p);
+        struct run_ticker ticker = {{run_tick}, run, piece.first};
+        struct hc_coded coded = {.published_mean_abs_error = -1};
+        hc_status status =
+            run->method->encode(&run->context->engine, &piece, run->options, rate, sink, &ticker.ticker, &coded, error);
+        *kept_because = coded.kept_because;
+        if (status != HC_OK || coded.kept_because)
+            return status;
+        if (json_array_append_new(description->pieces, coded.parameters) != 0)
+            return hc_no_memory(error);
+        hc_compare_add(&total, &coded.compare);
+        published += coded.published_mean_abs_error;
+    }
+    record_errors(description, &total);
+    description->published_mean_abs_error = published / (double)pieces;
+    return HC_OK;
+}
 
-    *description = (struct hc_description){.method = run->method,
+/* Codes a tensor; where a piece must be kept, all of it is. */
+static hc_status code_tensor(struct shard *shard, struct outcome *outcome, struct hc_error *error)
+{
+    const struct hc_tensor *tensor = outcome->tensor;
+    struct hc_description *description = &outcome->description;
+    struct part_sink sink = {.sink = {part_write}, .shard = shard};
+    const char *kept_because = NULL;
+    uint64_t begin = shard->position;
+    hc_status status;
+    *description = (struct hc_description){.method = shard->run->method,
                                            .type = tensor->type,
                                            .rank = tensor->rank,
                                            .weights = tensor->weights,
                                            .pieces = json_array()};
     memcpy(description->shape, tensor->shape, sizeof description->shape);
     hc_checksum_reset(shard->checksum);
-    for (size_t p = 0; p < pieces; p++) {
-        struct hc_piece piece = {tensor, p * (tensor->weights / pieces), tensor->weights / pieces};
-        struct run_ticker ticker = {{run_tick}, run, piece.first};
-        struct hc_coded coded = {.published_mean_abs_error = -1};
-        HC_TRY(run->method->encode(&run->context->engine, &piece, run->options, &sink.sink, &ticker.ticker, &coded,
-                                   error));
-        if (coded.kept_because) {
-            shard->position = begin;
-            status = keep(outcome, coded.kept_because, error);
-            goto done;
-        }
-        if (json_array_append_new(description->pieces, coded.parameters) != 0) {
-            status = hc_no_memory(error);
-            goto done;
-        }
-        hc_compare_add(&total, &coded.compare);
-        published += coded.published_mean_abs_error;
+    HC_TRY(code_pieces(shard, outcome, &sink.sink, &kept_because, error));
+    if (kept_because) {
+        shard->position = begin;
+        status = keep(outcome, kept_because, error);
+        goto done;
     }
-    record_errors(description, &total);
-    description->published_mean_abs_error = published / (double)pieces;
+    HC_TRY(lay_out(outcome, error));
+    HC_TRY(write_waiting(&sink, begin, outcome->bytes, error));
     hc_checksum_text(shard->checksum, description->checksum);
-    outcome->bytes = shard->position - begin;
 done:
+    free_waiting(&sink);
     hc_tensor_drop(tensor);
     return status;
 }
@@ -154,8 +231,8 @@ static hc_status record(struct shard *shard, const struct outcome *outcome, stru
     char *text = NULL;
     if (outcome->description.method && !(text = hc_description_text(&outcome->description)))
         return hc_no_memory(error);
-    json_t *json = json_pack("{s:s, s:I, s:s}", "tensor", outcome->tensor->name, "bytes", (json_int_t)outcome->bytes,
-                             text ? "description" : "kept", text ? text : outcome->description.kept_because);
+    json_t *json = json_pack("{s:s, s:s}", "tensor", outcome->tensor->name, text ? "description" : "kept",
+                             text ? text : outcome->description.kept_because);
     free(text);
     hc_status status = hc_journal_add(&run->journal, json, error);
     run->unsynced += outcome->bytes;
@@ -165,7 +242,7 @@ static hc_status record(struct shard *shard, const struct outcome *outcome, stru
 }
 
 /* Adds the checksum of a stretch that an earlier run wrote, if it is there. */
-static hc_status read_codes(struct shard *shard, uint64_t bytes, struct hc_error *error)
+static hc_status read_parts(struct shard *shard, uint64_t bytes, struct hc_error *error)
 {
     uint64_t size = hc_out_size(&shard->out);
     if (bytes > size || shard->position > size - bytes)
@@ -183,18 +260,20 @@ done:
     return status;
 }
 
-/* The codes of an earlier run must still be what its journal says. */
-static hc_status check_codes(struct shard *shard, struct outcome *outcome, uint64_t bytes, struct hc_error *error)
+/* The parts of an earlier run must still be what its journal says. */
+static hc_status check_parts(struct shard *shard, struct outcome *outcome, struct hc_error *error)
 {
     char checksum[HC_CHECKSUM_DIGITS + 1];
+    hc_status status = lay_out(outcome, error);
+    if (status != HC_OK)
+        return status;
     hc_checksum_reset(shard->checksum);
-    hc_status status = read_codes(shard, bytes, error);
+    status = read_parts(shard, outcome->bytes, error);
     hc_checksum_text(shard->checksum, checksum);
     if (status == HC_OK && strcmp(checksum, outcome->description.checksum) != 0)
         status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s is not what the journal says; start over with --force",
                          shard->out.path, outcome->tensor->name);
-    outcome->bytes = bytes;
-    shard->position += bytes;
+    shard->position += outcome->bytes;
     return status;
 }
 
@@ -216,9 +295,7 @@ static hc_status take_record(struct shard *shard, struct outcome *outcome, bool 
     if (because)
         return keep(outcome, because, error);
     hc_status status = hc_description_parse(text, &outcome->description, error);
-    return status == HC_OK
-               ? check_codes(shard, outcome, (uint64_t)json_integer_value(json_object_get(json, "bytes")), error)
-               : status;
+    return status == HC_OK ? check_parts(shard, outcome, error) : status;
 }
 
 /* ---- Tensors that are kept ------------------------------------------------------------------ */
@@ -235,8 +312,7 @@ struct copy {
 static hc_status kept_write(struct copy *copy, const void *data, size_t bytes, struct hc_error *error)
 {
     struct shard *shard = copy->shard;
-    struct file_sink sink = {{sink_write}, shard};
-    hc_status status = sink_write(&sink.sink, data, bytes, error);
+    hc_status status = append(shard, data, bytes, error);
     if (status != HC_OK || shard->position - copy->ticked < COPY_BYTES)
         return status;
     copy->ticked = shard->position;
@@ -387,27 +463,42 @@ static size_t json_length(const char *string)
     return length;
 }
 
+/* Digits of a size or an offset in the shard at most: one part does not grow beyond 8 bytes a weight and its alignment,
+ * several may. */
+static size_t number_length(const struct shard *shard)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < shard->count; i++)
+        largest += 8 * shard->outcomes[i].tensor->weights + 64 * hc_piece_count(shard->outcomes[i].tensor);
+    return digits(shard->run->method->part_count > 1 ? INT64_MAX : largest);
+}
+
+/* What the header can need for a tensor at most; `name` is the length of its name as JSON text. */
+static uint64_t tensor_room(const struct hc_run *run, const struct hc_tensor *tensor, size_t name, size_t number)
+{
+    /* "NAME.hc_codes":{"dtype":"F8_E4M3","shape":[],"data_offsets":[,]},"hyperc.tensor.NAME":"{...}", */
+    uint64_t room = 2 * name + 96 + 3 * number;
+    for (int d = 0; d < tensor->rank; d++)
+        room += digits(tensor->shape[d]) + 1;
+    if (hc_kept_because(tensor, run->options))
+        return room + 128;
+    for (size_t i = 1; i < run->method->part_count; i++)
+        room += name + strlen(run->method->parts[i].suffix) + 64 + 3 * number;
+    return room + 32 + hc_description_max(tensor, hc_piece_count(tensor), run->method->parameters_max(run->options));
+}
+
 /* Room for the header, known before the first tensor is coded: the sum of what each tensor can need at most. */
 static hc_status reserve_header(const struct shard *shard, const struct hc_file *file, uint64_t *reserve,
                                 struct hc_error *error)
 {
-    const struct hc_run *run = shard->run;
-    uint64_t largest = 0, total = 256;
-    for (size_t i = 0; i < shard->count; i++) /* no tensor grows beyond 8 bytes a weight and its alignment */
-        largest += 8 * shard->outcomes[i].tensor->weights + 64 * hc_piece_count(shard->outcomes[i].tensor);
-    size_t number = digits(largest), parameters = run->method->parameters_max(run->options);
+    size_t number = number_length(shard);
+    uint64_t total = 256;
     for (size_t i = 0; i < shard->count; i++) {
         const struct hc_tensor *tensor = shard->outcomes[i].tensor;
         size_t name = json_length(tensor->name);
         if (name == 0)
             return hc_no_memory(error);
-        /* "NAME.hc_codes":{"dtype":"F8_E4M3","shape":[],"data_offsets":[,]},"hyperc.tensor.NAME":"{...}", */
-        total += 2 * name + 96 + 3 * number;
-        for (int d = 0; d < tensor->rank; d++)
-            total += digits(tensor->shape[d]) + 1;
-        total += hc_kept_because(tensor, run->options)
-                     ? 128
-                     : 32 + hc_description_max(tensor, hc_piece_count(tensor), parameters);
+        total += tensor_room(shard->run, tensor, name, number);
     }
     for (size_t i = 0; i < file->metadata_count; i++)
         total += json_length(file->metadata_keys[i]) + json_length(file->metadata_values[i]) + 2;
@@ -445,33 +536,51 @@ done:
     return status;
 }
 
+/* Adds what is stored as NAME + suffix. */
+static hc_status add_stored(struct hc_header *header, struct hc_shard_summary *summary, const char *tensor_name,
+                            const char *suffix, hc_type type, int rank, const uint64_t *shape, uint64_t bytes,
+                            struct hc_error *error)
+{
+    char *name = hc_path_append(tensor_name, suffix);
+    hc_status status = name && json_array_append_new(summary->tensors, json_string(name)) == 0
+                           ? hc_header_tensor(header, name, type, rank, shape, bytes, error)
+                           : hc_no_memory(error);
+    free(name);
+    return status;
+}
+
+static hc_status add_parts(const struct outcome *outcome, struct hc_header *header, struct hc_shard_summary *summary,
+                           struct hc_error *error)
+{
+    const struct hc_method *method = outcome->description.method;
+    hc_status status = HC_OK;
+    for (size_t i = 0; status == HC_OK && i < method->part_count; i++) {
+        const struct hc_part *part = &method->parts[i];
+        uint64_t elements = outcome->parts[i] / hc_type_block_bytes(part->type);
+        if (elements)
+            status = add_stored(header, summary, outcome->tensor->name, part->suffix, part->type, 1, &elements,
+                                outcome->parts[i], error);
+    }
+    return status;
+}
+
 /* Tensors in the order of their bytes: coded ones, then kept ones by width. */
 static hc_status add_tensors(const struct shard *shard, struct hc_header *header, struct hc_shard_summary *summary,
                              struct hc_error *error)
 {
     static const unsigned widths[] = {0, 8, 4, 2, 1}; /* 0: coded */
     hc_status status = HC_OK;
-    char *name = NULL;
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
-        for (size_t i = 0; i < shard->count; i++) {
+        for (size_t i = 0; status == HC_OK && i < shard->count; i++) {
             const struct outcome *outcome = &shard->outcomes[i];
             const struct hc_tensor *tensor = outcome->tensor;
             bool coded = outcome->description.method != NULL;
             if (widths[w] != (coded ? 0 : hc_type_block_bytes(outcome->type)))
                 continue;
-            name = hc_path_append(tensor->name, coded ? HC_CODES_SUFFIX : "");
-            if (!name || json_array_append_new(summary->tensors, json_string(name)) != 0) {
-                status = hc_no_memory(error);
-                goto done;
-            }
-            HC_TRY(coded ? hc_header_tensor(header, name, HC_TYPE_U8, 1, &outcome->bytes, outcome->bytes, error)
-                         : hc_header_tensor(header, name, outcome->type, tensor->rank, tensor->shape, outcome->bytes,
-                                            error));
-            free(name);
-            name = NULL;
+            status = coded ? add_parts(outcome, header, summary, error)
+                           : add_stored(header, summary, tensor->name, "", outcome->type, tensor->rank, tensor->shape,
+                                        outcome->bytes, error);
         }
-done:
-    free(name);
     return status;
 }
 

@@ -132,13 +132,15 @@ static hc_status open_model(struct check *check, const json_t *manifest, struct 
     return HC_OK;
 }
 
-static void check_tensor(struct check *check, const struct hc_model_tensor *tensor)
+static hc_status check_tensor(struct check *check, const struct hc_model_tensor *tensor, struct hc_error *error)
 {
+    bool sound = true;
     check->report->tensors++;
-    bool sound = hc_checksum_is(tensor->stored->data, tensor->stored->bytes, tensor->description.checksum);
-    hc_tensor_drop(tensor->stored);
+    hc_status status = hc_model_is_sound(tensor, &sound, error);
+    hc_model_drop(tensor);
     if (!sound)
         fault(check, true, tensor->name, "fails its checksum", &tensor->info);
+    return status;
 }
 
 /* ---- Against the original ------------------------------------------------------------------- */
@@ -155,7 +157,8 @@ static hc_status measure_stretch(void *user, const struct hc_stretch *stretch, s
 {
     struct measurement *measurement = user;
     struct hc_meter *meter = &measurement->check->meter;
-    struct hc_piece piece = {measurement->original, stretch->at, stretch->weights};
+    struct hc_piece piece = {measurement->original, stretch->at, stretch->weights, stretch->shape.rows,
+                             stretch->shape.columns};
     hc_status status = measurement->method->compare(&meter->context->engine, stretch->decoder, &piece, stretch->first,
                                                     stretch->count, &measurement->sum, error);
     return status == HC_OK ? hc_meter_report(meter, stretch->at + stretch->first + stretch->count, error) : status;
@@ -165,7 +168,7 @@ static hc_status measure_stretch(void *user, const struct hc_stretch *stretch, s
 static hc_status is_finite(struct check *check, const struct hc_tensor *original, bool *finite, struct hc_error *error)
 {
     struct hc_engine *engine = &check->meter.context->engine;
-    struct hc_piece piece = {original, 0, original->weights};
+    struct hc_piece piece = {original, 0, original->weights, 1, original->weights};
     struct hc_moments_sum sum = {0};
     hc_status status = HC_OK;
     for (uint64_t at = 0; status == HC_OK && at < original->weights; at += COMPARE_WEIGHTS) {
@@ -257,7 +260,7 @@ static hc_status compare_tensor(struct check *check, const struct hc_model_tenso
         fault(check, false, tensor->name, "is not of the original's shape", &tensor->info);
     else if (tensor->description.method)
         status = compare_coded(check, tensor, original, error);
-    else if (!kept_equal(check, tensor->stored, original))
+    else if (!kept_equal(check, tensor->parts[0], original))
         fault(check, false, tensor->name, "is not the original's, bit for bit", &tensor->info);
     hc_tensor_drop(original);
     return status;
@@ -281,8 +284,8 @@ static hc_status check_all(struct check *check, struct hc_error *error)
     for (size_t i = 0; status == HC_OK && i < check->model->tensor_count; i++) {
         const struct hc_model_tensor *tensor = &check->model->tensors[i];
         check->meter.progress.tensor = tensor->name;
-        check_tensor(check, tensor);
-        if (check->original)
+        status = check_tensor(check, tensor, error);
+        if (status == HC_OK && check->original)
             status = compare_tensor(check, tensor, error);
         hc_meter_advance(&check->meter, tensor->info.weights);
         if (status == HC_OK)

@@ -37,6 +37,10 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
     hc_bitpack_c(&kernels->bitpack);
     hc_pair_decode_c(&kernels->pair_decode);
     hc_compare_c(&kernels->compare);
+    hc_hadamard_c(&kernels->hadamard);
+    hc_window_rows_c(&kernels->window_rows);
+    hc_window_encode_c(&kernels->window_encode);
+    hc_window_decode_c(&kernels->window_decode);
 #ifdef HC_X86_64
     if (tier >= HC_TIER_AVX2) {
         hc_convert_avx2(&kernels->convert);
@@ -46,6 +50,10 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_bitpack_avx2(&kernels->bitpack);
         hc_pair_decode_avx2(&kernels->pair_decode);
         hc_compare_avx2(&kernels->compare);
+        hc_hadamard_avx2(&kernels->hadamard);
+        hc_window_rows_avx2(&kernels->window_rows);
+        hc_window_encode_avx2(&kernels->window_encode);
+        hc_window_decode_avx2(&kernels->window_decode);
     }
     if (tier >= HC_TIER_AVX512) {
         hc_convert_avx512(&kernels->convert);
@@ -55,6 +63,10 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_bitpack_avx512(&kernels->bitpack);
         hc_pair_decode_avx512(&kernels->pair_decode);
         hc_compare_avx512(&kernels->compare);
+        hc_hadamard_avx512(&kernels->hadamard);
+        hc_window_rows_avx512(&kernels->window_rows);
+        hc_window_encode_avx512(&kernels->window_encode);
+        hc_window_decode_avx512(&kernels->window_decode);
     }
 #endif
     return tier;

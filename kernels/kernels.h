@@ -8,10 +8,14 @@
 #include "compare/compare.h"
 #include "convert/convert.h"
 #include "dequant/dequant.h"
+#include "hadamard/hadamard.h"
 #include "pair_decode/pair_decode.h"
 #include "pair_extent/pair_extent.h"
 #include "pair_moments/pair_moments.h"
 #include "pair_search/pair_search.h"
+#include "window_decode/window_decode.h"
+#include "window_encode/window_encode.h"
+#include "window_rows/window_rows.h"
 
 struct hc_kernels {
     struct hc_convert_ops convert;
@@ -22,6 +26,10 @@ struct hc_kernels {
     struct hc_bitpack_ops bitpack;
     struct hc_pair_decode_ops pair_decode;
     struct hc_compare_ops compare;
+    struct hc_hadamard_ops hadamard;
+    struct hc_window_rows_ops window_rows;
+    struct hc_window_encode_ops window_encode;
+    struct hc_window_decode_ops window_decode;
 };
 
 /* The best tier that this machine runs. */

@@ -144,7 +144,7 @@ typedef struct hc_tensor_info {
     uint64_t shape[HC_MAX_RANK];
     uint64_t weights;         /* product of the shape */
     uint64_t stored_bytes;    /* all its parts, padding included */
-    const char *method;       /* "pair"; NULL if the tensor is stored as it is */
+    const char *method;       /* "window", "pair"; NULL if the tensor is stored as it is */
     const char *parameters;   /* of the method, short, for people; "" if none */
     const char *kept_because; /* why a tensor of a compressed model was kept; "" if not known */
     double mean_abs_error;    /* 0 if stored as it is */
@@ -173,8 +173,38 @@ typedef struct hc_pair_options {
     double keep_above;      /* a tensor whose mean absolute error exceeds this stays as it is */
 } hc_pair_options;
 
+/* What a matrix is divided by, column by column, before it is coded: where its columns may err how much. */
+typedef enum hc_columns {
+    HC_COLUMNS_NORM, /* their root mean square: every column has the same relative error */
+    HC_COLUMNS_NONE  /* nothing: every column has the same error */
+} hc_columns;
+
+/* k bits per weight for the tensors that match an fnmatch pattern. */
+typedef struct hc_bits_for {
+    const char *pattern;
+    int bits; /* 1 to 6, or 8 */
+} hc_bits_for;
+
+/* `window`: one code per weight, read through overlapping windows of a trajectory (docs/FORMAT.md). */
+typedef struct hc_window_options {
+    double bits;                 /* 1 to 6, or 8: bits per weight of every tensor. A fraction from 1 to 8: tensors get
+                                  * different ones, so that their stored rate, scales included, comes to this at the
+                                  * least error. Holds for all tensors but those that the following name. */
+    int embedding_bits;          /* of token, position and type embeddings; 0: they are kept as they are */
+    int head_bits;               /* of the output matrix, if it is not the embedding; 0: kept */
+    const hc_bits_for *bits_for; /* goes before all of them; the first match counts */
+    size_t bits_for_count;
+    int length; /* L, bits of a window: 8 to 16. More is better, and takes twice as long for each */
+    hc_columns columns;
+} hc_window_options;
+
+/* The bits per weight that these options give to the tensor of a name, if it is coded; 0: it is kept; -1: it is one of
+ * those that share a fractional rate. */
+int hc_window_bits(const char *name, const hc_window_options *options);
+
 typedef struct hc_compress_options {
-    const char *method; /* "pair" */
+    const char *method; /* "window" or "pair" */
+    hc_window_options window;
     hc_pair_options pair;
     hc_patterns only; /* if not empty: code only tensors that match one of these */
     hc_patterns keep; /* keep tensors that match one of these as they are */
@@ -188,7 +218,8 @@ typedef struct hc_compress_options {
     void *user; /* handed to both */
 } hc_compress_options;
 
-/* Fills in the published settings: side 0.1, points {1600}, 3 classes, both losses 0.001. */
+/* `window`: 4 bits, embeddings and head 6, L = 12, columns by their norm. `pair`, the published settings: side 0.1,
+ * points {1600}, 3 classes, both losses 0.001. */
 void hc_compress_options_init(hc_compress_options *options);
 
 /* Compresses the model at `input` (a directory, a .safetensors or a .gguf file) into the new

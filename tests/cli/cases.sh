@@ -5,7 +5,7 @@
 
 # ---- Tensors
 "$MAKE_CASE" special special.safetensors
-hyperc 0 compress special.safetensors -o special --quiet
+hyperc 0 compress special.safetensors -o special --method pair --quiet
 hyperc 0 inspect special --json
 "$PYTHON" - "$stdout" >table <<'PYTHON'
 import json, sys
@@ -58,7 +58,7 @@ same special_back/model.safetensors special_back.safetensors
 hyperc 0 inspect special_back
 prints "as they are: 36 tensors, 1866 weights"
 # What is kept comes back bit for bit, what is coded comes back at all: verify compares both with the original.
-hyperc 0 compress special_back.safetensors -o again --quiet --keep '*'
+hyperc 0 compress special_back.safetensors -o again --method pair --quiet --keep '*'
 hyperc 3 verify again --against special.safetensors
 says "13 faults found" # the coded ones but the two constants, and no other
 prints "FAULT  odd.weight: is not the original's, bit for bit"
@@ -79,13 +79,13 @@ check("nine.weight", lambda t: t["bits_per_weight"] == 32)
 check("empty.weight", lambda t: t["bits_per_weight"] == 0 and t["weights"] == 0 and t["shape"] == [0, 4])
 check("scalar", lambda t: t["shape"] == [] and t["weights"] == 1)
 PYTHON
-hyperc 0 compress special.safetensors -o strict --keep-above 0.001 --quiet
+hyperc 0 compress special.safetensors -o strict --method pair --keep-above 0.001 --quiet
 hyperc 0 inspect strict
 prints "kept: "
 ok "errors are recorded as they are"
 
 # ---- Every --dtype (restore.sh: weights that it cannot hold)
-hyperc 0 compress special.safetensors -o moderate --keep huge.weight --quiet
+hyperc 0 compress special.safetensors -o moderate --method pair --keep huge.weight --quiet
 for type in F64 F32 F16 BF16; do
     hyperc 0 decompress moderate -o "$type" --dtype $type
     hyperc 0 inspect "$type" --json
@@ -104,14 +104,14 @@ ok "decompress writes every float type"
 
 # ---- GGUF
 "$MAKE_CASE" gguf model.gguf
-hyperc 0 compress model.gguf -o gguf --quiet
+hyperc 0 compress model.gguf -o gguf --method pair --quiet
 hyperc 0 verify gguf --against model.gguf
 prints "7 tensors against their checksums, 5 coded tensors against the original: 0 faults"
 mkdir gguf_folder
 cp model.gguf gguf_folder
-hyperc 0 compress gguf_folder -o gguf2 --quiet
+hyperc 0 compress gguf_folder -o gguf2 --method pair --quiet
 same gguf gguf2
-hyperc 0 compress model.gguf -o gguf_kept --keep '*' --quiet # block types become F16
+hyperc 0 compress model.gguf -o gguf_kept --method pair --keep '*' --quiet # block types become F16
 hyperc 0 verify gguf_kept --against model.gguf
 hyperc 0 inspect gguf_kept
 grep -q '^model.embed_tokens.weight .* F16 ' "$stdout" || fail "Q8_0 is not stored as F16"
@@ -122,7 +122,7 @@ echo 2 | prints_exactly
 mkdir gguf_other
 sed 's/llama/alpha/g' model.gguf >gguf_other/model.gguf
 echo '{"model_type": "alpha"}' >gguf_other/config.json
-hyperc 0 compress gguf_other -o gguf_other_out --quiet
+hyperc 0 compress gguf_other -o gguf_other_out --method pair --quiet
 hyperc 0 decompress gguf_other_out -o gguf_other_back
 same gguf_other/config.json gguf_other_back/config.json
 cp model.gguf gguf_folder/second.gguf
@@ -134,7 +134,7 @@ ok "GGUF, alone and in a folder"
 # ---- A folder, and back
 checkpoint in --model tiny --shard-size 150000
 [ -f in/model.safetensors.index.json ] || fail "the checkpoint is not sharded"
-hyperc 0 compress in -o out --quiet
+hyperc 0 compress in -o out --method pair --quiet
 hyperc 0 verify out --against in
 same in/notes.txt out/notes.txt
 same in/sub out/sub
@@ -166,12 +166,12 @@ mkdir -p beside_in/2_Dense beside_in/a/b/c
 "$MAKE_CASE" small beside_in/2_Dense/model.safetensors
 "$MAKE_CASE" small beside_in/other.safetensors
 echo x | tee beside_in/training_args.bin beside_in/2_Dense/pytorch_model.bin beside_in/a/b/c/deep >beside_in/.hidden
-hyperc 0 compress beside_in -o beside_out --quiet
+hyperc 0 compress beside_in -o beside_out --method pair --quiet
 same beside_in/2_Dense/model.safetensors beside_out/2_Dense/model.safetensors
 hyperc 0 verify beside_out --against beside_in
 for line in "2_Dense/pytorch_model.bin: not copied: of a format that is not read" "a/b/c: not copied: a folder too deep" \
     "other.safetensors: not copied: not a part of the model" "training_args.bin: not copied: of a format that is not read"; do
-    hyperc 0 compress beside_in -o beside_out --quiet --force
+    hyperc 0 compress beside_in -o beside_out --method pair --quiet --force
     says "$line" "hyperc: note: "
 done
 [ "$(grep -c 'not copied' "$stderr")" -eq 4 ] || fail "other notes"
@@ -182,7 +182,7 @@ mkdir single
 "$MAKE_CASE" small single/model-00001-of-00001.safetensors
 names='"coded.weight": "S", "infinity.weight": "S", "vector.bias": "S"'
 echo "{\"weight_map\": {${names//S/model-00001-of-00001.safetensors}}}" >single/model.safetensors.index.json
-hyperc 0 compress single -o single_out --quiet
+hyperc 0 compress single -o single_out --method pair --quiet
 "$PYTHON" "$here/json_get.py" single_out/model.safetensors.index.json weight_map >"$stdout"
 prints "model-00001-of-00001.safetensors"
 hyperc 0 verify single_out --against single
@@ -194,7 +194,7 @@ for text in '{}' '{ }' '{"a":1}' $'{\n\t"a": [1, 2.50, "}"],\n\t"b": {"c": null}
     mkdir layout
     "$MAKE_CASE" small layout/model.safetensors
     printf '%s' "$text" >layout/config.json
-    hyperc 0 compress layout -o layout_out --quiet
+    hyperc 0 compress layout -o layout_out --method pair --quiet
     hyperc 0 verify layout_out --against layout
     "$PYTHON" "$here/json_get.py" layout_out/config.json quantization_config.method >/dev/null || fail "config.json: $text"
     hyperc 0 decompress layout_out -o layout_back
@@ -244,7 +244,7 @@ for option in --keep --only; do
     says "the pattern '?' is not UTF-8"
     absent refused refused.partial
 done
-hyperc 0 compress layout -o $'out-\xe9' --quiet --json # it is written to nowhere
+hyperc 0 compress layout -o $'out-\xe9' --method pair --quiet --json # it is written to nowhere
 json output 'out-?'
 ok "inputs that are no models are refused"
 
@@ -271,8 +271,8 @@ for place in model/inside model/inside/ model/sub/deep model/new/deep link/insid
 done
 same model_before model
 same model_before above/model
-hyperc 0 compress model/model.safetensors -o beside --quiet # a file holds nothing
-hyperc 0 compress model -o packed --quiet
+hyperc 0 compress model/model.safetensors -o beside --method pair --quiet # a file holds nothing
+hyperc 0 compress model -o packed --method pair --quiet
 cp -r packed packed_before
 hyperc 2 decompress packed -o packed --force
 hyperc 2 decompress packed -o . --force
@@ -313,11 +313,11 @@ hyperc 1 compress model -o packed
 same packed_before packed
 echo mine >packed/mine.txt
 hyperc 1 compress model -o packed
-hyperc 0 compress model -o packed --force --quiet
+hyperc 0 compress model -o packed --method pair --force --quiet
 same packed_before packed
 absent packed.partial
 mkdir void
-hyperc 0 compress model -o void --quiet
+hyperc 0 compress model -o void --method pair --quiet
 same packed void
 hyperc 1 compress model -o a_file
 [ "$(cat a_file)" = file ] || fail "a_file has changed"
@@ -336,9 +336,9 @@ hyperc 1 decompress packed -o file.safetensors
 says "file.safetensors: is a folder, and a file is to be written"
 ln -s packed to_packed
 hyperc 1 compress model -o to_packed
-hyperc 0 compress model -o trailing/ --quiet
+hyperc 0 compress model -o trailing/ --method pair --quiet
 same packed trailing
-hyperc 0 compress model -o new/deep/er --quiet
+hyperc 0 compress model -o new/deep/er --method pair --quiet
 same packed new/deep/er
 ok "what is there is replaced by --force only, and an empty folder is free"
 finish

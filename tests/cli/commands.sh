@@ -30,7 +30,8 @@ for command in compress decompress inspect verify; do
     done
 done
 run 0 "$HYPERC" compress --help
-for option in output method side points classes loss-max loss-threshold keep-above only keep resume force dry-run; do
+for option in output method bits embed-bits head-bits bits-for window effort columns side points classes loss-max \
+    loss-threshold keep-above only keep resume force dry-run; do
     prints "--$option"
 done
 ok "help of every command, and the version"
@@ -70,6 +71,34 @@ usage "--classes takes a number from 1 to 15" compress in -o out --classes 16
 usage "--loss-max takes a number that is not negative" compress in -o out --loss-max -1
 usage "--loss-threshold takes a number that is not negative" compress in -o out --loss-threshold x
 usage "--keep-above takes a number that is not negative" compress in -o out --keep-above inf
+for bits in 0 7 7.0 9 0.5 8.1 -3 nan inf 4x ''; do
+    usage "--bits takes 1 to 6, 8 or a fraction from 1 to 8" compress in -o out --bits "$bits"
+done
+for bits in 0 7 9 3.5 -1 none ''; do
+    usage "--embed-bits takes 1 to 6, 8 or keep" compress in -o out --embed-bits "$bits"
+    usage "--head-bits takes 1 to 6, 8 or keep" compress in -o out --head-bits "$bits"
+    usage "--bits-for takes PATTERN=K with a K of 1 to 6 or 8" compress in -o out --bits-for "*q_proj*=$bits"
+done
+usage "--bits-for takes PATTERN=K" compress in -o out --bits-for '*q_proj*'
+usage "--bits-for takes PATTERN=K" compress in -o out --bits-for =4
+usage "too much of --bits-for" compress in -o out --bits-for "$(printf '%20000s' x)=4"
+for length in 0 7 17 12.5 x; do
+    usage "--window takes a number from 8 to 16" compress in -o out --window $length
+done
+usage "--effort takes fast, default or best" compress in -o out --effort most
+usage "--columns takes norm or none" compress in -o out --columns both
+usage "--window 14 contradicts --effort, which means --window 16" compress in -o out --window 14 --effort best
+usage "--window 16 contradicts --effort, which means --window 12" compress in -o out --effort fast --window 16
+for words in "--bits 4" "--embed-bits 4" "--head-bits keep" "--bits-for *=4" "--window 12" "--effort fast" "--columns none"; do
+    set -f
+    # shellcheck disable=SC2086 # an option and its value
+    usage "${words% *} is an option of --method window" compress in -o out $words --method pair
+    set +f
+done
+for words in "--side auto" "--points 900" "--classes 2" "--loss-max 1" "--loss-threshold 1" "--keep-above 1"; do
+    # shellcheck disable=SC2086 # an option and its value
+    usage "${words% *} is an option of --method pair" compress in -o out $words
+done
 usage "unknown method 'window2'" compress in -o out --method window2
 usage "unknown device" compress in -o out --device tpu
 usage "usage: hyperc decompress" decompress
@@ -79,7 +108,7 @@ usage "usage: hyperc inspect" inspect
 usage "usage: hyperc verify" verify
 usage "doesn't allow an argument" inspect --json=yes in
 usage "the output has no name" compress in -o ''
-for words in "compress in --json" "compress in -o out --points 0 --json" "inspect --json" "verify --frob --json"; do
+for words in "compress in --json" "compress in -o out --points 0 --json" "compress in -o out --side auto --json" "inspect --json" "verify --frob --json"; do
     # shellcheck disable=SC2086 # a list
     hyperc 2 $words
     json status argument
@@ -87,13 +116,13 @@ done
 ok "wrong usage ends with 2 and says why"
 
 # ---- What is not as the user may think
-hyperc 0 compress in -o noted --quiet --only 'no such tensor' --keep 'model.*'
+hyperc 0 compress in -o noted --method pair --quiet --only 'no such tensor' --keep 'model.*'
 says "--only no such tensor: matches no tensor" "hyperc: note: "
 rm -r noted
 ok "a pattern that matches nothing is noted"
 
 # ---- Exit codes: 0, 1 and 3
-run 0 "$HYPERC" compress in -o out --quiet
+run 0 "$HYPERC" compress in -o out --method pair --quiet
 silent
 prints "coded: 36 tensors, 259328 weights"
 [ "$(head -n 1 "$stdout")" = out ] || fail "the first line does not name the result"
@@ -130,14 +159,14 @@ json compared_tensors.# 36
 json faults.# 0
 hyperc 3 verify out --against small.safetensors --json
 json sound false
-hyperc 0 compress special.safetensors -o special --json
+hyperc 0 compress special.safetensors -o special --method pair --json
 json output special
 json totals.tensors 36
 hyperc 0 inspect special --json
 json
 hyperc 0 inspect special.safetensors --json
 json
-hyperc 0 compress in --dry-run --json --side auto
+hyperc 0 compress in --dry-run --method pair --json --side auto
 json dry_run true
 json tensors.# 47
 hyperc 0 decompress out -o restored --json
@@ -152,32 +181,32 @@ json status corrupt
 ok "--json prints one object, also when it fails"
 
 # ---- Patterns
-hyperc 0 compress in -o only --only '*.q_proj.weight' --only '*k_proj*' --quiet
+hyperc 0 compress in -o only --method pair --only '*.q_proj.weight' --only '*k_proj*' --quiet
 hyperc 0 inspect only --json
 json totals.coded_tensors 10
 hyperc 0 inspect only
 prints "kept: not in --only"
-hyperc 0 compress in -o keep --keep '*.mlp.*' --keep 'model.embed_tokens.weight' --quiet
+hyperc 0 compress in -o keep --method pair --keep '*.mlp.*' --keep 'model.embed_tokens.weight' --quiet
 hyperc 0 inspect keep --json
 json totals.coded_tensors 20
 hyperc 0 inspect keep
 prints "kept: --keep"
-hyperc 0 compress in -o none --keep '*' --quiet
+hyperc 0 compress in -o none --method pair --keep '*' --quiet
 hyperc 0 verify none --against in
 hyperc 0 inspect none --json
 json totals.coded_tensors 0
-hyperc 0 compress in -o vectors --only 'model.norm.weight' --quiet # one dimension: coded if asked for by name
+hyperc 0 compress in -o vectors --method pair --only model.norm.weight --quiet # one dimension: coded if asked for by name
 hyperc 0 inspect vectors --json
 json totals.coded_tensors 1
 ok "--only and --keep choose tensors"
 
 # ---- A dry run
-hyperc 0 compress in --dry-run
+hyperc 0 compress in --dry-run --method pair
 prints "dry run: 36 of 47 tensors would be coded, 259328 weights in 194.50 kB: 6.0000 bits per weight"
-hyperc 0 compress in -o dry --dry-run
+hyperc 0 compress in -o dry --method pair --dry-run
 absent dry dry.partial
 rm -rf none.partial
-hyperc 0 compress in -o out --dry-run # nothing is written, so nothing is in the way
+hyperc 0 compress in -o out --method pair --dry-run # nothing is written, so nothing is in the way
 ok "--dry-run writes nothing"
 
 # ---- stdout that cannot be written
@@ -196,9 +225,9 @@ if [ -c /dev/full ]; then
     full inspect out --json
     full verify out
     full verify out --json
-    full compress in -o other
+    full compress in -o other --method pair
     hyperc 0 verify other # the model is whole all the same
-    full compress in --dry-run --json
+    full compress in --dry-run --method pair --json
     full decompress out -o full
     ok "stdout that cannot be written: exit code 1"
 else
@@ -208,13 +237,13 @@ fi
 # ---- The same bytes whatever computes them
 checkpoint odd --model tiny --type f32 --seed 7
 for input in in odd special.safetensors; do
-    "$HYPERC" compress $input -o reference.$input --threads 1 --tier c --quiet >/dev/null
+    "$HYPERC" compress $input -o reference.$input --method pair --threads 1 --tier c --quiet >/dev/null
     for threads in 2 3; do
-        hyperc 0 compress $input -o threads --threads $threads --tier c --quiet
+        hyperc 0 compress $input -o threads --method pair --threads $threads --tier c --quiet
         same reference.$input threads
         rm -r threads
     done
-    hyperc 0 compress $input -o best --quiet
+    hyperc 0 compress $input -o best --method pair --quiet
     same reference.$input best
     rm -r best
 done
@@ -236,7 +265,7 @@ for tier in avx2 avx512; do
         continue
     fi
     for input in in odd special.safetensors; do
-        hyperc 0 compress $input -o tier --tier $tier --threads 2 --quiet
+        hyperc 0 compress $input -o tier --method pair --tier $tier --threads 2 --quiet
         same reference.$input tier
         rm -r tier
         hyperc 0 decompress reference.$input -o tier --tier $tier
@@ -248,19 +277,19 @@ for tier in avx2 avx512; do
 done
 
 # ---- Progress: a line that renews itself on a terminal, plain lines now and then elsewhere, none with --quiet
-run 0 "$HYPERC" compress in -o progress --quiet
+run 0 "$HYPERC" compress in -o progress --method pair --quiet
 silent
-run 0 with_faults HC_FAIL_CLOCK=1 "$HYPERC" compress in -o progress --force
+run 0 with_faults HC_FAIL_CLOCK=1 "$HYPERC" compress in -o progress --method pair --force
 lines=$(grep -Ec '^[0-9]+ of 47 tensors, [0-9.]+ %, [0-9.]+ million weights/s, [0-9:?]+ left$' "$stderr")
 [ "$lines" -ge 3 ] && [ "$lines" -eq "$(wc -l <"$stderr")" ] || fail "not a plain line of progress every ten seconds"
-run 0 with_faults HC_FAIL_CLOCK=1 "$HYPERC" compress in -o progress --force --quiet
+run 0 with_faults HC_FAIL_CLOCK=1 "$HYPERC" compress in -o progress --method pair --force --quiet
 silent
 if grep -q $'\r\|\x1b' "$stderr"; then
     fail "control characters where there is no terminal"
 fi
 checkpoint large --model stories-15m
 if command -v script >/dev/null; then
-    script -qec "\"$HYPERC\" compress large -o terminal --threads 1 --tier c" /dev/null >"$stdout" </dev/null
+    script -qec "\"$HYPERC\" compress large -o terminal --method pair --threads 1 --tier c" /dev/null >"$stdout" </dev/null
     grep -q $'\r[0-9]* of 56 tensors, .* left\x1b' "$stdout" || fail "no progress on a terminal"
     ok "progress: a line that renews itself on a terminal, plain lines elsewhere, nothing with --quiet"
 else
@@ -283,7 +312,7 @@ printable() # and the two names are there
         fail "a character that could steer a terminal"
     fi
 }
-hyperc 0 compress steering.safetensors -o steering --quiet
+hyperc 0 compress steering.safetensors -o steering --method pair --quiet
 hyperc 0 inspect steering
 printable 'a?[31m?1m?b? '
 printable 'grüß € '
@@ -294,7 +323,7 @@ printable 'FAULT  a?[31m?1m?b?: '
 hyperc 0 inspect steering --json
 json tensors.1.name "$(printf 'gr\303\274\303\237 \342\202\254')"
 not_utf8=$'out\xff'
-hyperc 0 compress steering.safetensors -o "$not_utf8" --json --quiet
+hyperc 0 compress steering.safetensors -o "$not_utf8" --method pair --json --quiet
 json output 'out?'
 hyperc 1 inspect $'nowhere\xff\xc2\x9b' --json
 json status io
@@ -339,7 +368,7 @@ exec 9<&-
 ok "a signal ends a command that reports no progress"
 
 # The input is cut while it is in use: a message, not a crash.
-"$HYPERC" compress large -o cut --threads 1 --tier c --quiet >"$stdout" 2>"$stderr" &
+"$HYPERC" compress large -o cut --method pair --threads 1 --tier c --quiet >"$stdout" 2>"$stderr" &
 process=$!
 until [ -s cut.partial/journal ] || [ -e cut ]; do
     kill -0 "$process" 2>/dev/null || break

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 checkpoint in --model tiny --shard-size 200000
-options=(--threads 1 --quiet)
+options=(--method pair --threads 1 --quiet)
 "$HYPERC" compress in -o whole "${options[@]}" >/dev/null
 
 # The limit is for the program alone: what it says goes through a pipe.

@@ -9,7 +9,7 @@ if [ -n "$gcov" ]; then
 fi
 
 checkpoint in --model tiny --shard-size 100000
-options=(--threads 1 --quiet)
+options=(--method pair --threads 1 --quiet)
 "$HYPERC" compress in -o whole "${options[@]}" >/dev/null
 HC_FAIL_COUNT=$scratch/count with_faults "$HYPERC" compress in -o counted "${options[@]}" >/dev/null
 read -r calls _ <count
@@ -123,7 +123,7 @@ ok "other options and a changed input are refused, and --force starts over"
 
 # Threads, tiers and progress change nothing, so they may differ.
 partial
-hyperc 0 compress in -o out --resume --threads 2 --tier c
+hyperc 0 compress in -o out --method pair --resume --threads 2 --tier c
 same whole out
 ok "threads and tiers may change"
 
@@ -192,7 +192,7 @@ ok "an input in the place of the work folder is left alone"
 # ---- Two runs at once
 rm -rf out
 checkpoint large --model stories-15m
-"$HYPERC" compress large -o out --threads 1 --tier c --quiet >/dev/null 2>&1 &
+"$HYPERC" compress large -o out --method pair --threads 1 --tier c --quiet >/dev/null 2>&1 &
 first=$!
 for _ in $(seq 200); do
     [ ! -s out.partial/journal ] || break
@@ -200,11 +200,11 @@ for _ in $(seq 200); do
 done
 kill -STOP $first
 [ -s out.partial/journal ] || fail "no run to come between"
-hyperc 1 compress large -o out --resume
+hyperc 1 compress large -o out --method pair --resume
 says "another run is at work here"
-hyperc 1 compress large -o out --force
+hyperc 1 compress large -o out --method pair --force
 says "another run is at work here"
-hyperc 1 compress large -o out
+hyperc 1 compress large -o out --method pair
 kill -CONT $first
 code=0
 wait $first || code=$?

@@ -8,7 +8,7 @@ signal=$1
 RANDOM=${2:-1}
 
 checkpoint in --model stories-15m --shard-size 2MB
-options=(--threads 1 --tier c --quiet)
+options=(--method pair --threads 1 --tier c --quiet)
 begin=$(date +%s%N)
 "$HYPERC" compress in -o whole "${options[@]}" >/dev/null
 took=$((($(date +%s%N) - begin) / 1000000)) # milliseconds

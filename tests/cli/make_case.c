@@ -2,6 +2,7 @@
  *
  * usage: make_case special FILE.safetensors    every kind of tensor that needs a decision
  *        make_case small FILE.safetensors      three tensors, one of each outcome
+ *        make_case window FILE.safetensors     shapes and contents that the method window must bear
  *        make_case gguf FILE.gguf              a LLaMA of one layer: F32, F16 and Q8_0
  */
 #include <float.h>
@@ -14,7 +15,7 @@
 enum { MOST_WEIGHTS = 1024, MOST_TENSORS = 48, MOST_HEADER = 1 << 16, ALIGNMENT = 32 };
 
 /* What a tensor is filled with; the value is a part of it. */
-enum fill { RANDOM, CONSTANT, NAN_AMONG, INFINITY_AMONG, OUTLIER, LARGE };
+enum fill { RANDOM, CONSTANT, NAN_AMONG, INFINITY_AMONG, OUTLIER, LARGE, ZERO_ROW, ZERO_COLUMN, HUGE_COLUMN };
 
 struct tensor {
     const char *name, *type;
@@ -69,6 +70,27 @@ static const struct tensor small[] = {
     {"vector.bias", "F32", 1, {8}, RANDOM, 0.05},
 };
 
+static const struct tensor window[] = {
+    {"column.weight", "F64", 2, {100, 1}, RANDOM, 0.05},
+    {"conv.weight", "F32", 4, {8, 3, 3, 3}, RANDOM, 0.05},
+    {"conv1d.weight", "F16", 3, {12, 7, 9}, RANDOM, 0.05},
+    {"huge_column.weight", "F32", 2, {32, 32}, HUGE_COLUMN, 0.05},
+    {"infinity.weight", "F32", 2, {16, 32}, INFINITY_AMONG, 0.05},
+    {"lm_head.weight", "BF16", 2, {40, 24}, RANDOM, 0.05},
+    {"mlp.experts.up.weight", "F32", 3, {3, 16, 20}, RANDOM, 0.05},
+    {"model.embed_tokens.weight", "BF16", 2, {40, 24}, RANDOM, 0.05},
+    {"model.layers.0.k_proj.weight", "F16", 2, {24, 40}, RANDOM, 0.05},
+    {"model.layers.0.q_proj.weight", "F32", 2, {24, 40}, RANDOM, 0.05},
+    {"nan.weight", "F32", 2, {16, 32}, NAN_AMONG, 0.05},
+    {"odd.weight", "F32", 2, {17, 33}, RANDOM, 0.05},
+    {"row.weight", "F64", 2, {1, 100}, RANDOM, 0.05},
+    {"small.weight", "F64", 2, {7, 5}, RANDOM, 0.05},
+    {"tiny.weight", "F32", 2, {3, 5}, RANDOM, 0.05},
+    {"zero_column.weight", "F32", 2, {20, 40}, ZERO_COLUMN, 0.05},
+    {"zero_row.weight", "F32", 2, {20, 40}, ZERO_ROW, 0.05},
+    {"zeros.weight", "F32", 2, {32, 32}, CONSTANT, 0},
+};
+
 /* A linear congruential generator: the tests need the same weights everywhere, and no more of them than that. */
 static double next_random(uint64_t *state)
 {
@@ -79,6 +101,7 @@ static double next_random(uint64_t *state)
 static double weight_at(const struct tensor *tensor, size_t i, size_t count, uint64_t *state)
 {
     double random = next_random(state);
+    size_t columns = tensor->rank ? tensor->shape[tensor->rank - 1] : 1;
     switch (tensor->fill) {
     case CONSTANT:
         return tensor->value;
@@ -88,6 +111,12 @@ static double weight_at(const struct tensor *tensor, size_t i, size_t count, uin
         return i == count / 3 ? (double)NAN : tensor->value * random;
     case INFINITY_AMONG:
         return i == count / 3 ? -(double)INFINITY : tensor->value * random;
+    case ZERO_ROW:
+        return i / columns == 2 ? 0 : tensor->value * random;
+    case ZERO_COLUMN:
+        return i % columns == 2 ? 0 : tensor->value * random;
+    case HUGE_COLUMN:
+        return (i % columns == 2 ? 10000 : 1) * tensor->value * random;
     default:
         return tensor->value * random;
     }
@@ -293,7 +322,7 @@ static int write_gguf(FILE *file)
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fputs("usage: make_case special|small|gguf FILE\n", stderr);
+        fputs("usage: make_case special|small|window|gguf FILE\n", stderr);
         return 2;
     }
     FILE *file = fopen(argv[2], "wb");
@@ -301,10 +330,11 @@ int main(int argc, char **argv)
         perror(argv[2]);
         return 1;
     }
-    int good = strcmp(argv[1], "special") == 0 ? write_safetensors(file, special, sizeof special / sizeof *special)
-               : strcmp(argv[1], "small") == 0 ? write_safetensors(file, small, sizeof small / sizeof *small)
-               : strcmp(argv[1], "gguf") == 0  ? write_gguf(file)
-                                               : 0;
+    int good = strcmp(argv[1], "special") == 0  ? write_safetensors(file, special, sizeof special / sizeof *special)
+               : strcmp(argv[1], "small") == 0  ? write_safetensors(file, small, sizeof small / sizeof *small)
+               : strcmp(argv[1], "window") == 0 ? write_safetensors(file, window, sizeof window / sizeof *window)
+               : strcmp(argv[1], "gguf") == 0   ? write_gguf(file)
+                                                : 0;
     if (fclose(file) != 0 || !good) {
         fprintf(stderr, "make_case: cannot make %s\n", argv[2]);
         return 1;

@@ -14,7 +14,9 @@ fi
 
 full=${1:-}
 "$MAKE_CASE" small in.safetensors
-"$HYPERC" compress in.safetensors -o whole --quiet >/dev/null
+"$HYPERC" compress in.safetensors -o whole --method pair --quiet >/dev/null
+fraction=(--bits 3.5 --window 8 --threads 1 --quiet) # of bits: shared out before anything is coded
+"$HYPERC" compress in.safetensors -o window "${fraction[@]}" >/dev/null 2>&1
 "$HYPERC" decompress whole -o restored >/dev/null
 
 # sweep WHAT COMMAND...: each allocation fails once; then, for every seventh, all from there on.
@@ -53,20 +55,24 @@ afterwards() { :; }
 sweep "inspect" inspect whole --threads 1
 sweep "inspect --json" inspect whole --threads 1 --json
 sweep "verify" verify whole --against in.safetensors --threads 1
+sweep "verify, window" verify window --against in.safetensors --threads 1
 sweep "verify --json" verify whole --against in.safetensors --threads 1 --json
-sweep "compress --dry-run --json" compress in.safetensors --dry-run --threads 1 --json
+sweep "compress --dry-run --json" compress in.safetensors --dry-run --method pair --threads 1 --json
 
 prepare() { rm -rf out out.partial; }
 afterwards()
 {
     if [ "$code" -eq 0 ] || [ -e out ]; then
-        same whole out
+        same "$whole" out
     elif [ $((calls % 5)) -eq 0 ]; then
-        hyperc 0 compress in.safetensors -o out --threads 1 --resume --quiet
-        same whole out
+        hyperc 0 compress in.safetensors -o out "${options[@]}" --resume
+        same "$whole" out
     fi
 }
-sweep "compress" compress in.safetensors -o out --threads 1 --quiet
+whole=whole options=(--method pair --threads 1 --quiet)
+sweep "compress" compress in.safetensors -o out "${options[@]}"
+whole=window options=("${fraction[@]}")
+sweep "compress, a fraction of bits" compress in.safetensors -o out "${options[@]}"
 
 prepare() { rm -rf back back.partial; }
 afterwards()
@@ -80,7 +86,7 @@ sweep "decompress" decompress whole -o back --threads 1
 
 # Really little memory.
 for kilobytes in 4000 8000 20000 40000; do
-    for command in "inspect whole" "compress in.safetensors --dry-run"; do
+    for command in "inspect whole" "compress in.safetensors --dry-run --method pair"; do
         code=0
         # shellcheck disable=SC2086 # words
         (ulimit -v $kilobytes && exec "$HYPERC" $command --threads 1) >"$stdout" 2>"$stderr" || code=$?

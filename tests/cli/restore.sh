@@ -4,14 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 
 "$MAKE_CASE" special in.safetensors
-hyperc 0 compress in.safetensors -o coded
+hyperc 0 compress in.safetensors -o coded --method pair
 
 for type in F16 BF16; do
     hyperc 1 decompress coded -o "$type" --dtype $type
     says "tensor huge.weight: has weights that $type cannot hold"
     absent "$type" "$type.partial"
 done
-hyperc 0 compress in.safetensors -o moderate --keep huge.weight
+hyperc 0 compress in.safetensors -o moderate --method pair --keep huge.weight
 hyperc 0 decompress moderate -o moderate_f16 --dtype F16
 ok "a type that cannot hold a weight is refused"
 

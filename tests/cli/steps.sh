@@ -23,6 +23,8 @@ coded.weight
 infinity.weight
 --only
 *.layers.[01].self_attn.?_proj.weight
+--method
+pair
 --quiet
 --threads
 1

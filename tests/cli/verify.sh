@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 checkpoint in --model tiny --shard-size 200000
-"$HYPERC" compress in -o good --quiet >/dev/null
+"$HYPERC" compress in -o good --method pair --quiet >/dev/null
 hyperc 0 verify good --against in
 prints "sound: "
 
@@ -143,9 +143,9 @@ rm bad/model.safetensors.index.json
 bad "model.safetensors.index.json: is missing"
 echo more >bad/more.txt # a file beside the model is nobody's business
 hyperc 0 verify bad
-"$HYPERC" compress in/"$shard" -o single --quiet >/dev/null
+"$HYPERC" compress in/"$shard" -o single --method pair --quiet >/dev/null
 "$MAKE_CASE" small small.safetensors
-"$HYPERC" compress small.safetensors -o second --quiet >/dev/null
+"$HYPERC" compress small.safetensors -o second --method pair --quiet >/dev/null
 cp second/model.safetensors single/zz.safetensors
 mv single/model.safetensors single/aa.safetensors
 sed -i 's/"model.safetensors"/"aa.safetensors"/' single/hyperc.json
@@ -177,7 +177,7 @@ prints "its error is not the recorded one"
 prints "is not the original's, bit for bit"
 hyperc 1 verify good --against nowhere
 "$MAKE_CASE" small wide.safetensors
-"$HYPERC" compress wide.safetensors -o narrow --quiet >/dev/null
+"$HYPERC" compress wide.safetensors -o narrow --method pair --quiet >/dev/null
 "$PYTHON" - wide.safetensors <<'PYTHON'
 import sys
 data = open(sys.argv[1], "rb").read()

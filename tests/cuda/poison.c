@@ -32,7 +32,7 @@ int main(void)
                                .weights = 100,
                                .bytes = sizeof weights,
                                .data = (const uint8_t *)weights};
-    struct hc_piece piece = {&tensor, 0, 100};
+    struct hc_piece piece = {&tensor, 0, 100, 1, 100};
     struct hc_error first = {""}, second = {""};
     struct hc_kernels kernels;
     struct hc_engine engine;

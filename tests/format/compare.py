@@ -10,6 +10,7 @@ import struct
 import sys
 
 WIDTH = {'F64': 8, 'I64': 8, 'F32': 4, 'F16': 2, 'BF16': 2, 'BOOL': 1, 'U8': 1}
+PARTS = {'pair': {'codes': 'U8'}, 'window': {'codes': 'U8', 'scales': 'F16', 'columns': 'U8'}}
 BLOCK, LANES = 8192, 32
 
 
@@ -84,23 +85,54 @@ def check_manifest(path, model):
 
 # Section 2
 
+def part_of(stored):
+    """What it is coded for and which part it is; the name itself and '' if it is kept."""
+    name, mark, part = stored.rpartition('.hc_')
+    return (name, part) if mark else (stored, '')
+
+
 def check_layout(name, header, metadata, data, begin):
+    """Returns the parts of every tensor, in the order of the file."""
     demand(begin % 64 == 0, name, 'the data begin at', begin)
     demand(metadata['hyperc.version'] == '1', name, 'version')
     order = sorted(header, key=lambda tensor: header[tensor]['data_offsets'])
-    at, rank = 0, 99
+    at, rank, groups = 0, 99, []
     for tensor in order:
         entry = header[tensor]
-        codes = tensor.endswith('.hc_codes')
+        described, part = part_of(tensor)
         demand(entry['data_offsets'][0] == at, tensor, 'a hole')
         at = entry['data_offsets'][1]
-        demand(not codes or at % 64 == 0, tensor, 'the codes end at', at)
-        demand((98 if codes else WIDTH[entry['dtype']]) <= rank, tensor, 'is out of order')
-        rank = 98 if codes else WIDTH[entry['dtype']]
-        described = tensor[:-len('.hc_codes')] if codes else tensor
+        demand((99 if part else WIDTH[entry['dtype']]) <= rank, tensor, 'is out of order')
+        rank = 99 if part else WIDTH[entry['dtype']]
         demand('hyperc.tensor.' + described in metadata, described, 'is not described')
+        if part in ('', 'codes'):
+            groups.append((described, []))
+        demand(groups and groups[-1][0] == described, tensor, 'does not lie behind its codes')
+        groups[-1][1].append(part)
     demand(at == len(data), name, 'data of no tensor')
-    demand(len(order) == sum(key.startswith('hyperc.tensor.') for key in metadata), name, 'descriptions of nothing')
+    demand(len(groups) == sum(key.startswith('hyperc.tensor.') for key in metadata), name, 'descriptions of nothing')
+    return dict(groups)
+
+
+# Section 4
+
+def check_parts(name, description, parts, stored):
+    """Their order, types and padding. How many bytes the pieces take of each is the decoder's affair."""
+    types = PARTS[description['method']]
+    demand(parts == [part for part in types if part in parts] and parts[0] == 'codes', name, 'has the parts', *parts)
+    data = b''
+    for part in parts:
+        entry, piece = stored['%s.hc_%s' % (name, part)]
+        demand(entry['dtype'] == types[part] and entry['shape'] == [len(piece) // WIDTH[types[part]]], name, part)
+        data += piece
+    demand(len(data) % 64 == 0, name, 'takes', len(data), 'bytes')
+    if description['method'] == 'window':
+        pieces = description['pieces']
+        sizes = description['shape'][1 if len(pieces) > 1 else 0:]
+        rows = sizes[0] if len(sizes) > 1 else 1
+        used = len(stored[name + '.hc_codes'][1]) + 2 * rows * len(pieces) + \
+            math.prod(sizes) // rows * sum(piece['columns'] == 'norm' for piece in pieces)
+        demand(len(data) - used < 64 and not any(data[used:]), name, 'is not padded with zeros')
 
 
 # Section 5
@@ -143,9 +175,9 @@ def main():
     before, after, plain = (read_model(path) for path in (original, compressed, restored))
     was, stored, now = tensors_of(before), tensors_of(after), tensors_of(plain)
     check_manifest(compressed, after)
-    descriptions = {}
+    descriptions, parts = {}, {}
     for name, (header, metadata, data, begin) in after.items():
-        check_layout(name, header, metadata, data, begin)
+        parts.update(check_layout(name, header, metadata, data, begin))
         for key, value in before[name][1].items():
             demand(metadata.get(key) == value, name, 'lost the metadata', key)
         for key, value in metadata.items():
@@ -161,14 +193,15 @@ def main():
                    stored[name][1] == data, name, 'was not kept as it is')
             continue
         demand(description['type'] == entry['dtype'] and description['shape'] == entry['shape'], name, 'type or shape')
+        check_parts(name, description, parts[name], stored)
         with open(os.path.join(decoded, name + '.f32'), 'rb') as file:
             values = file.read()
         demand(now[name][0]['dtype'] == 'F32' and now[name][1] == values, name, 'is not decoded to the same bits')
         check_errors(name, description, floats(entry['dtype'], data), floats('F32', values))
     pieces = [piece for name in coded for piece in descriptions[name]['pieces']]
-    print('%d files, %d coded tensors, %d pieces, %s classes, %s bits' %
-          (len(after), len(coded), len(pieces), ' '.join(map(str, sorted({p['classes'] for p in pieces}))),
-           ' '.join(map(str, sorted({p['bits'] for p in pieces})))))
+    told = ['%s %s' % (' '.join(map(str, sorted({piece[key] for piece in pieces if key in piece}))), key)
+            for key in ('classes', 'bits', 'k', 'window', 'block', 'columns') if any(key in piece for piece in pieces)]
+    print('%d files, %d coded tensors, %d pieces, %s' % (len(after), len(coded), len(pieces), ', '.join(told)))
 
 
 try:

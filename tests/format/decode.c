@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Noreturn void fail(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static _Noreturn void fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -89,16 +89,16 @@ static struct file file_read(const char *path)
     return file;
 }
 
-/* Every stored tensor is described: codes under the name of what they code. */
+/* Every stored tensor is described: parts under the name of what they code. */
 static void check_described(const struct file *file, const json_t *metadata)
 {
-    const char *stored, *suffix = ".hc_codes";
+    const char *stored;
     json_t *value;
     json_object_foreach(file->header, stored, value)
     {
         char *key = join("hyperc.tensor.", stored, "", "");
-        char *end = strlen(key) > strlen(suffix) ? key + strlen(key) - strlen(suffix) : NULL;
-        if (end && strcmp(end, suffix) == 0)
+        char *end = strrchr(key, '.');
+        if (strncmp(end, ".hc_", 4) == 0)
             *end = 0;
         if (strcmp(stored, "__metadata__") != 0 && !json_object_get(metadata, key))
             fail("%s: %s is not described", file->path, stored);
@@ -130,22 +130,29 @@ static void file_free(struct file *file)
     json_decref(file->header);
 }
 
-/* The codes of the tensor `name`. */
-static const uint8_t *find_codes(const struct file *file, const char *name, uint64_t *bytes)
+struct part {
+    const char *suffix, *type;
+    const uint8_t *bytes; /* NULL: there is none */
+    uint64_t size, taken;
+};
+
+static void find_part(const struct file *file, const char *name, struct part *part)
 {
-    char *stored = join(name, ".hc_codes", "", "");
+    char *stored = join(name, part->suffix, "", "");
     const json_t *entry = json_object_get(file->header, stored);
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const char *type = json_string_value(json_object_get(entry, "dtype"));
     free(stored);
-    if (!type || strcmp(type, "U8") != 0 || json_array_size(offsets) != 2)
-        fail("%s: %s: there are no codes of type U8", file->path, name);
+    if (!entry)
+        return;
+    if (!type || strcmp(type, part->type) != 0 || json_array_size(json_object_get(entry, "shape")) != 1)
+        fail("%s: %s%s is not a list of %s", file->path, name, part->suffix, part->type);
     json_int_t begin = json_integer_value(json_array_get(offsets, 0));
     json_int_t end = json_integer_value(json_array_get(offsets, 1));
-    if (begin < 0 || begin > end || (uint64_t)end > file->size - file->data)
-        fail("%s: %s: the codes do not lie in the file", file->path, name);
-    *bytes = (uint64_t)(end - begin);
-    return file->bytes + file->data + begin;
+    if (json_array_size(offsets) != 2 || begin < 0 || begin >= end || (uint64_t)end > file->size - file->data)
+        fail("%s: %s%s does not lie in the file", file->path, name, part->suffix);
+    part->bytes = file->bytes + file->data + begin;
+    part->size = (uint64_t)(end - begin);
 }
 
 /* ---- 3. Descriptions ------------------------------------------------------------------------ */
@@ -159,27 +166,75 @@ static json_t *describe(const char *text, const char *name)
         json_decref(description);
         return NULL;
     }
-    if (!json_is_string(method) || strcmp(json_string_value(method), "pair") != 0)
-        fail("%s: coded by an unknown method", name);
+    if (!json_is_string(method))
+        fail("%s: the method has no name", name);
     return description;
 }
 
-static uint64_t count_weights(const json_t *description, const char *name)
+struct shape {
+    size_t rank;
+    uint64_t sizes[8], weights;
+};
+
+static struct shape read_shape(const json_t *description, const char *name)
 {
-    const json_t *shape = json_object_get(description, "shape");
-    uint64_t weights = 1;
-    if (!json_is_array(shape) || json_array_size(shape) > 8)
+    const json_t *list = json_object_get(description, "shape");
+    struct shape shape = {json_array_size(list), {0}, 1};
+    if (!json_is_array(list) || shape.rank > 8)
         fail("%s: no shape", name);
-    for (size_t i = 0; i < json_array_size(shape); i++) {
-        json_int_t dimension = json_integer_value(json_array_get(shape, i));
-        if (dimension < 1 || (uint64_t)dimension > (UINT64_C(1) << 56) / weights)
+    for (size_t i = 0; i < shape.rank; i++) {
+        json_int_t dimension = json_integer_value(json_array_get(list, i));
+        if (dimension < 1 || (uint64_t)dimension > (UINT64_C(1) << 56) / shape.weights)
             fail("%s: a dimension is out of range", name);
-        weights *= (uint64_t)dimension;
+        shape.sizes[i] = (uint64_t)dimension;
+        shape.weights *= (uint64_t)dimension;
     }
-    return weights;
+    return shape;
 }
 
-/* ---- 4. The method `pair` ------------------------------------------------------------------- */
+/* ---- 4. The methods ------------------------------------------------------------------------- */
+
+enum { MAX_PARTS = 3 };
+
+/* A piece of a coded tensor. */
+struct piece {
+    const char *name;
+    const json_t *parameters;
+    const struct shape *shape; /* of the tensor */
+    uint64_t count, weights;   /* of its pieces; of one of them */
+    struct part *parts;
+};
+
+/* The next bytes of a part. */
+static const uint8_t *take(const struct piece *piece, unsigned which, uint64_t bytes)
+{
+    struct part *part = &piece->parts[which];
+    if (bytes > part->size - part->taken)
+        fail("%s: too few bytes in %s", piece->name, part->suffix);
+    part->taken += bytes;
+    return part->bytes ? part->bytes + part->taken - bytes : NULL;
+}
+
+static uint64_t multiple_of(uint64_t unit, uint64_t value)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+/* Every part that is there was needed, and nothing is left but the padding behind the last one. */
+static void check_parts(const char *name, const struct part *parts)
+{
+    uint64_t size = 0, taken = 0;
+    for (unsigned i = 0; i < MAX_PARTS; i++) {
+        if (parts[i].bytes && (parts[i].taken == 0 || size > taken))
+            fail("%s: bytes that stand for nothing before the end of %s", name, parts[i].suffix);
+        size += parts[i].size;
+        taken += parts[i].taken;
+    }
+    if (size != multiple_of(64, taken))
+        fail("%s: its parts are not padded as they should be", name);
+}
+
+/* ---- 4.1 `pair` */
 
 struct pair {
     double cx, cy, side, farthest;
@@ -230,46 +285,225 @@ static void value_of(const struct pair *pair, int64_t code, float *x, float *y)
     *y = to_float(index ? pair->cy + ((double)(t % pair->m) - m / 2) * unit : pair->cy);
 }
 
-/* Decodes a piece of n weights; returns how many bytes its codes take. */
-static uint64_t decode_piece(const json_t *piece, const char *name, const uint8_t *codes, uint64_t left, uint64_t n,
-                             float *out)
+static void decode_pair(const struct piece *piece, float *out)
 {
-    struct pair pair = read_pair(piece, name);
-    uint64_t pairs = n / 2 + n % 2, bits = (uint64_t)pair.bits;
-    uint64_t bytes = ((pairs * bits + 7) / 8 + 63) / 64 * 64;
-    if (bytes > left)
-        fail("%s: too few bytes of codes", name);
+    struct pair pair = read_pair(piece->parameters, piece->name);
+    uint64_t pairs = piece->weights / 2 + piece->weights % 2, bits = (uint64_t)pair.bits;
+    const uint8_t *codes = take(piece, 0, multiple_of(64, (pairs * bits + 7) / 8));
     for (uint64_t i = 0; i < pairs; i++) {
         int64_t code = 0;
         float second;
         for (uint64_t j = 0; j < bits; j++)
             code |= (int64_t)(codes[(i * bits + j) / 8] >> (i * bits + j) % 8 & 1) << j;
         if (code >= (pair.points + 1) * (pair.classes + 1))
-            fail("%s: pair %llu: a code that does not exist", name, (unsigned long long)i);
+            fail("%s: pair %llu: a code that does not exist", piece->name, (unsigned long long)i);
         value_of(&pair, code, &out[2 * i], &second);
-        if (2 * i + 1 < n)
+        if (2 * i + 1 < piece->weights)
             out[2 * i + 1] = second;
     }
-    return bytes;
 }
+
+/* ---- 4.2 `window` */
+
+struct window {
+    uint64_t rows, columns, wide; /* R, C, C' */
+    uint64_t k, length, multiplier, block;
+    uint32_t seed;
+    bool norm;
+    int exponent;
+};
+
+static struct window read_window(const struct piece *piece)
+{
+    const json_t *parameters = piece->parameters;
+    const char *columns = json_string_value(json_object_get(parameters, "columns")), *name = piece->name;
+    struct window window = {
+        .rows = 1,
+        .k = (uint64_t)integer(parameters, "k", 1, 8, name),
+        .length = (uint64_t)integer(parameters, "window", 8, 16, name),
+        .multiplier = (uint64_t)integer(parameters, "multiplier", 1, 65535, name),
+        .block = (uint64_t)integer(parameters, "block", 16, 128, name),
+        .seed = (uint32_t)integer(parameters, "seed", 0, UINT32_MAX, name),
+        .norm = columns && strcmp(columns, "norm") == 0,
+        .exponent = (int)integer(parameters, "exponent", -126, 127, name),
+    };
+    size_t skipped = piece->count > 1;
+    if (skipped && (piece->shape->rank < 2 || piece->shape->sizes[0] != piece->count))
+        fail("%s: the pieces are not its first dimension", name);
+    if (piece->shape->rank > skipped + 1)
+        window.rows = piece->shape->sizes[skipped];
+    window.columns = piece->weights / window.rows;
+    window.wide = multiple_of(16, window.columns);
+    if (json_object_size(parameters) != 7 || window.k == 7 || window.multiplier % 2 == 0 ||
+        window.multiplier >> window.length != 0 || (window.block & (window.block - 1)) != 0 ||
+        window.wide % window.block != 0 || !(window.norm || (columns && strcmp(columns, "none") == 0)) ||
+        window.rows > 1 << 24 || window.columns > 1 << 20)
+        fail("%s: a parameter is out of range", name);
+    return window;
+}
+
+/* Rounded to half precision. No value of g is near its largest number. */
+static float to_half(float value)
+{
+    int exponent;
+    frexpf(value, &exponent);
+    float unit = ldexpf(1, (exponent < -13 ? -13 : exponent) - 11);
+    return rintf(value / unit) * unit;
+}
+
+/* The values of all codes. */
+static float *make_values(const struct window *window)
+{
+    static const struct {
+        uint64_t k, length;
+        double c[3];
+    } table[] = {
+#include <window_table.inc> /* the lines of the text */
+    };
+    size_t i = 0;
+    while (table[i].k != window->k || table[i].length != window->length)
+        i++;
+    const double *c = table[i].c;
+    float *values = allocate(UINT64_C(1) << window->length, sizeof *values);
+    for (uint64_t theta = 0; theta < UINT64_C(1) << window->length; theta++) {
+        int32_t u = (int32_t)((theta * window->multiplier << (16 - window->length)) % 65536);
+        double x = ((u < 32768 ? u : u - 65536) + ldexp(1, 15 - (int)window->length)) / 32768;
+        double x2 = x * x, x4 = x2 * x2, x8 = x4 * x4, x16 = x8 * x8, x32 = x16 * x16, x64 = x32 * x32;
+        values[theta] = to_half((float)(x * ((c[0] + c[1] * x4) + c[2] * x64)));
+    }
+    return values;
+}
+
+static bool sign_bit(uint32_t seed, uint32_t column)
+{
+    uint32_t w[4] = {column / 128, 0, 0, 0}, key[2] = {seed, 0};
+    for (int round = 0; round < 10; round++) {
+        uint64_t p = UINT64_C(0xD2511F53) * w[0], q = UINT64_C(0xCD9E8D57) * w[2];
+        w[0] = (uint32_t)(q >> 32) ^ w[1] ^ key[0];
+        w[1] = (uint32_t)q;
+        w[2] = (uint32_t)(p >> 32) ^ w[3] ^ key[1];
+        w[3] = (uint32_t)p;
+        key[0] += 0x9E3779B9;
+        key[1] += 0xBB67AE85;
+    }
+    return w[column / 32 % 4] >> column % 32 & 1;
+}
+
+/* The factors of all columns. bytes: NULL without scales. */
+static float *make_factors(const struct window *window, const uint8_t *bytes)
+{
+    static const float steps[8] = {1,
+                                   0x1.172b84p+0F,
+                                   0x1.306fe0p+0F,
+                                   0x1.4bfdaep+0F,
+                                   0x1.6a09e6p+0F,
+                                   0x1.8ace54p+0F,
+                                   0x1.ae89fap+0F,
+                                   0x1.d5818ep+0F};
+    float *factors = allocate(window->columns, sizeof *factors);
+    for (uint64_t j = 0; j < window->columns; j++) {
+        double scale = ldexp(1, window->exponent);
+        if (window->norm)
+            scale = bytes[j] ? ldexp((double)steps[bytes[j] % 8], window->exponent + bytes[j] / 8) : 0;
+        factors[j] = to_float(scale);
+        if (sign_bit(window->seed, (uint32_t)j))
+            factors[j] = -factors[j];
+    }
+    return factors;
+}
+
+/* A row of tiles to 16 rows of values. */
+static void decode_tiles(const struct window *window, const float *values, const uint8_t *codes, float *rows)
+{
+    uint64_t bits = 256 * window->k;
+    for (uint64_t tile = 0; tile < window->wide / 16; tile++, codes += bits / 8)
+        for (uint64_t t = 0; t < 256; t++) {
+            uint64_t theta = 0, r = t / 32 + 8 * (t / 2 % 2), c = 2 * (t / 8 % 4) + t % 2 + 8 * (t / 4 % 2);
+            for (uint64_t i = 0; i < window->length; i++) {
+                uint64_t bit = (t * window->k + i) % bits;
+                theta |= (uint64_t)(codes[bit / 8] >> bit % 8 & 1) << i;
+            }
+            rows[r * window->wide + 16 * tile + c] = values[theta];
+        }
+}
+
+static void transform(float *row, uint64_t columns, uint64_t block)
+{
+    float last = block == 16 ? 0.25F : block == 32 ? 0x1.6a09e6p-3F : block == 64 ? 0.125F : 0x1.6a09e6p-4F;
+    for (uint64_t h = 1; h < block; h *= 2)
+        for (uint64_t i = 0; i < columns; i++)
+            if (i / h % 2 == 0) {
+                float p = row[i], q = row[i + h];
+                row[i] = p + q;
+                row[i + h] = p - q;
+            }
+    for (uint64_t i = 0; i < columns; i++)
+        row[i] = row[i] * last;
+}
+
+/* The scale of a row, from its two bytes. */
+static float read_scale(const uint8_t *bytes, const char *name)
+{
+    int bits = bytes[0] | bytes[1] << 8, exponent = bits >> 10, fraction = bits % 1024;
+    if (exponent >= 31)
+        fail("%s: a scale of a row that is negative or not finite", name);
+    return exponent == 0 ? ldexpf((float)fraction, -24) : ldexpf((float)(1024 + fraction), exponent - 25);
+}
+
+static float to_weight(float value, float scale, float factor)
+{
+    float weight = value * scale * factor;
+    return fminf(fmaxf(weight, -FLT_MAX), FLT_MAX);
+}
+
+static void decode_window(const struct piece *piece, float *out)
+{
+    struct window window = read_window(piece);
+    uint64_t strip = window.wide / 16 * 32 * window.k; /* bytes of a row of tiles */
+    const uint8_t *codes = take(piece, 0, multiple_of(64, multiple_of(16, window.rows) / 16 * strip));
+    const uint8_t *scales = take(piece, 1, 2 * window.rows);
+    float *factors = make_factors(&window, take(piece, 2, window.norm ? window.columns : 0));
+    float *values = make_values(&window), *rows = allocate(16 * window.wide, sizeof *rows);
+    for (uint64_t r = 0; r < window.rows; r++) {
+        if (r % 16 == 0)
+            decode_tiles(&window, values, codes + r / 16 * strip, rows);
+        float *row = rows + r % 16 * window.wide, scale = read_scale(scales + 2 * r, piece->name);
+        transform(row, window.wide, window.block);
+        for (uint64_t j = 0; j < window.columns; j++)
+            out[r * window.columns + j] = to_weight(row[j], scale, factors[j]);
+    }
+    free(rows);
+    free(values);
+    free(factors);
+}
+
+/* ---- 4. A tensor of either method */
 
 static void decode_tensor(const struct file *file, const json_t *description, const char *name, FILE *out)
 {
-    uint64_t weights = count_weights(description, name), bytes, at = 0;
-    const uint8_t *codes = find_codes(file, name, &bytes);
+    const char *method = json_string_value(json_object_get(description, "method"));
+    bool pair = strcmp(method, "pair") == 0;
+    struct part parts[MAX_PARTS] = {
+        {".hc_codes", "U8", NULL, 0, 0}, {".hc_scales", "F16", NULL, 0, 0}, {".hc_columns", "U8", NULL, 0, 0}};
     const json_t *pieces = json_object_get(description, "pieces");
-    size_t count = json_array_size(pieces);
-    if (count < 1 || count > 4096 || weights % count != 0)
-        fail("%s: %zu pieces", name, count);
-    float *piece = allocate(weights / count, sizeof *piece);
-    for (size_t p = 0; p < count; p++) {
-        at += decode_piece(json_array_get(pieces, p), name, codes + at, bytes - at, weights / count, piece);
-        if (fwrite(piece, sizeof *piece, weights / count, out) != weights / count)
+    struct shape shape = read_shape(description, name);
+    struct piece piece = {name, NULL, &shape, json_array_size(pieces), 0, parts};
+    if (!pair && strcmp(method, "window") != 0)
+        fail("%s: coded by an unknown method", name);
+    if (piece.count < 1 || piece.count > 4096 || shape.weights % piece.count != 0)
+        fail("%s: %llu pieces", name, (unsigned long long)piece.count);
+    for (unsigned i = 0; i < MAX_PARTS; i++)
+        find_part(file, name, &parts[i]);
+    piece.weights = shape.weights / piece.count;
+    float *weights = allocate(piece.weights, sizeof *weights);
+    for (size_t p = 0; p < piece.count; p++) {
+        piece.parameters = json_array_get(pieces, p);
+        (pair ? decode_pair : decode_window)(&piece, weights);
+        if (fwrite(weights, sizeof *weights, piece.weights, out) != piece.weights)
             fail("%s: cannot write", name);
     }
-    if (at != bytes)
-        fail("%s: bytes behind the codes", name);
-    free(piece);
+    check_parts(name, parts);
+    free(weights);
 }
 
 /* ---- 1. The directory ----------------------------------------------------------------------- */

@@ -154,7 +154,7 @@ bool scene_make(struct scene *s, struct check_random *random, const struct hc_ke
         s->tensor.shape[1] = plan->rows;
         s->tensor.shape[2] = plan->columns;
     }
-    s->piece = (struct hc_piece){.tensor = &s->tensor, .first = plan->experts / 2 * weights, .weights = weights};
+    s->piece = (struct hc_piece){&s->tensor, plan->experts / 2 * weights, weights, plan->rows, plan->columns};
     if (!hc_type_bytes(plan->type, s->tensor.weights, &s->tensor.bytes))
         return false;
     s->memory = malloc(s->tensor.bytes + 1);

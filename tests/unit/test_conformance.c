@@ -213,7 +213,7 @@ static void check_file(const char *path, struct hc_engine *engine)
                                .weights = n,
                                .bytes = 4 * (uint64_t)n,
                                .data = weights};
-    struct hc_piece piece = {.tensor = &tensor, .weights = n};
+    struct hc_piece piece = {.tensor = &tensor, .weights = n, .rows = 1, .columns = n};
     struct hc_pair_fit fit = run_fit(root, engine, &piece);
     check_fit(root, name, &fit);
     check_codes(root, name, engine, &piece, &fit);

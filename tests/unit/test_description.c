@@ -93,35 +93,95 @@ static size_t length_as_string(const char *text)
 }
 
 /* The longest numbers there can be. `room` is what the writer of shards adds. */
-Test(description, fits_its_room)
+static void check_room(const char *method, size_t pieces, json_t *parameters)
 {
     const size_t room = 32;
-    const double longest = -0x1.199999999999ap-1000; /* 17 digits, sign, exponent of three digits */
+    const double longest = 0x1.199999999999ap-1000; /* 17 digits, exponent of three digits */
+    struct hc_tensor tensor = {.rank = 8};
+    struct hc_description description = {.method = hc_method_find(method),
+                                         .checksum = SUM,
+                                         .rank = 8,
+                                         .type = HC_TYPE_F8_E4M3,
+                                         .pieces = json_array(),
+                                         .mean_abs_error = longest,
+                                         .max_abs_error = longest,
+                                         .squared_error = longest,
+                                         .squared_weights = longest,
+                                         .published_mean_abs_error = longest};
     hc_compress_options options;
     hc_compress_options_init(&options);
+    for (int i = 0; i < 8; i++)
+        tensor.shape[i] = description.shape[i] = UINT64_C(1) << 56;
+    for (size_t p = 0; p < pieces; p++)
+        json_array_append(description.pieces, parameters);
+    char *text = hc_description_text(&description);
+    size_t most = room + hc_description_max(&tensor, pieces, description.method->parameters_max(&options));
+    cr_assert_leq(length_as_string(text), most, "%zu, room for %zu", length_as_string(text), most);
+    free(text);
+    hc_description_clear(&description);
+}
+
+Test(description, fits_its_room)
+{
+    const double longest = -0x1.199999999999ap-1000;
+    json_t *pair = json_pack("{s:[f,f], s:f, s:i, s:i, s:f, s:i}", "centre", (double)-FLT_MIN / 3, (double)-FLT_MIN / 3,
+                             "side", longest, "points", 1 << 22, "classes", 15, "farthest", longest, "bits", 24);
+    json_t *window = json_pack("{s:i, s:i, s:i, s:I, s:i, s:s, s:i}", "k", 8, "window", 16, "multiplier", 65535, "seed",
+                               (json_int_t)UINT32_MAX, "block", 128, "columns", "norm", "exponent", -126);
     for (size_t pieces = 1; pieces <= 4096; pieces *= 8) {
-        struct hc_tensor tensor = {.rank = 8};
-        struct hc_description description = {.method = hc_method_find("pair"),
-                                             .checksum = SUM,
-                                             .rank = 8,
-                                             .type = HC_TYPE_F8_E4M3,
-                                             .pieces = json_array(),
-                                             .mean_abs_error = -longest,
-                                             .max_abs_error = -longest,
-                                             .squared_error = -longest,
-                                             .squared_weights = -longest,
-                                             .published_mean_abs_error = -longest};
-        for (int i = 0; i < 8; i++)
-            tensor.shape[i] = description.shape[i] = UINT64_C(1) << 56;
-        for (size_t p = 0; p < pieces; p++)
-            json_array_append_new(description.pieces,
-                                  json_pack("{s:[f,f], s:f, s:i, s:i, s:f, s:i}", "centre", (double)-FLT_MIN / 3,
-                                            (double)-FLT_MIN / 3, "side", -longest, "points", 1 << 22, "classes", 15,
-                                            "farthest", -longest, "bits", 24));
-        char *text = hc_description_text(&description);
-        size_t most = room + hc_description_max(&tensor, pieces, description.method->parameters_max(&options));
-        cr_assert_leq(length_as_string(text), most, "%zu, room for %zu", length_as_string(text), most);
-        free(text);
+        check_room("pair", pieces, pair);
+        check_room("window", pieces, window);
+    }
+    json_decref(pair);
+    json_decref(window);
+}
+
+/* ---- What the parts take -------------------------------------------------------------------- */
+
+#define WINDOW(columns)                                                                                                \
+    "{\"k\":3,\"window\":12,\"multiplier\":1,\"seed\":0,\"block\":16,\"columns\":\"" columns "\",\"exponent\":0}"
+
+static const struct {
+    const char *method;
+    uint64_t shape[3]; /* 0: no more dimensions */
+    const char *pieces;
+    hc_status status;
+    uint64_t bytes[HC_MAX_PARTS];
+    uint64_t second[HC_MAX_PARTS]; /* where the second piece begins */
+} layouts[] = {
+    {"pair", {93}, "[" PIECE "]", HC_OK, {128}, {0}},           /* 47 codes of 11 bits: 65 bytes */
+    {"pair", {6}, "[" PIECE "," PIECE "]", HC_OK, {128}, {64}}, /* pair cuts a tensor anywhere */
+    {"pair", {2, 3, 7}, "[" PIECE "," PIECE "]", HC_OK, {128}, {64}},
+    {"window", {5}, "[" WINDOW("norm") "]", HC_OK, {128, 2, 5 + 57}, {0}}, /* padding comes last, */
+    {"window", {5}, "[" WINDOW("none") "]", HC_OK, {128, 2 + 62, 0}, {0}}, /* of what is there */
+    {"window", {4, 16}, "[" WINDOW("none") "]", HC_OK, {128, 8 + 56, 0}, {0}},
+    {"window", {32, 64}, "[" WINDOW("norm") "]", HC_OK, {768, 64, 64}, {0}}, /* nothing to pad */
+    {"window", {2, 3, 7}, "[" WINDOW("norm") "," WINDOW("none") "]", HC_OK, {256, 12, 7 + 45}, {128, 6, 7}},
+    {"window", {2, 7}, "[" WINDOW("norm") "," WINDOW("norm") "]", HC_OK, {256, 4, 14 + 46}, {128, 2, 7}},
+    {"window", {6}, "[" WINDOW("norm") "," WINDOW("norm") "]", HC_ERR_CORRUPT, {0}, {0}},
+    {"window", {4, 3}, "[" WINDOW("norm") "," WINDOW("norm") "]", HC_ERR_CORRUPT, {0}, {0}},
+    {"window", {4, 16}, "[" PIECE "]", HC_ERR_CORRUPT, {0}, {0}},
+    {"pair", {4, 16}, "[" WINDOW("norm") "]", HC_ERR_CORRUPT, {0}, {0}},
+};
+
+Test(description, layout)
+{
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        struct hc_description description = {.method = hc_method_find(layouts[i].method),
+                                             .weights = 1,
+                                             .pieces = json_loads(layouts[i].pieces, 0, NULL)};
+        struct hc_error error = {""};
+        uint64_t bytes[HC_MAX_PARTS], offsets[2][HC_MAX_PARTS] = {{0}};
+        for (; description.rank < 3 && layouts[i].shape[description.rank]; description.rank++)
+            description.weights *= description.shape[description.rank] = layouts[i].shape[description.rank];
+        hc_status status = hc_description_layout(&description, bytes, offsets, &error);
+        cr_assert_eq(status, layouts[i].status, "case %zu: %s", i, error.text);
+        for (size_t part = 0; status == HC_OK && part < HC_MAX_PARTS; part++) {
+            cr_assert_eq(bytes[part], layouts[i].bytes[part], "case %zu: %llu bytes of part %zu", i,
+                         (unsigned long long)bytes[part], part);
+            cr_assert_eq(offsets[0][part], 0);
+            cr_assert_eq(offsets[1][part], layouts[i].second[part], "case %zu: part %zu", i, part);
+        }
         hc_description_clear(&description);
     }
 }
@@ -141,7 +201,7 @@ Test(description, refused)
         {"{\"xxh3\":7}", HC_ERR_CORRUPT, "xxh3"},
         {"{\"xxh3\":\"" SUM "0\"}", HC_ERR_CORRUPT, "xxh3"},
         {"{\"xxh3\":\"\"}", HC_ERR_CORRUPT, "xxh3"},
-        {"{\"method\":\"window\",\"xxh3\":\"" SUM "\"}", HC_ERR_UNSUPPORTED, "the method 'window'"},
+        {"{\"method\":\"winding\",\"xxh3\":\"" SUM "\"}", HC_ERR_UNSUPPORTED, "the method 'winding'"},
         {"{\"method\":\"pair\",\"xxh3\":\"" SUM "\"}", HC_ERR_CORRUPT, "type"},
         {"{\"method\":\"pair\",\"type\":\"I64\",\"xxh3\":\"" SUM "\"}", HC_ERR_CORRUPT, "type"},
         {"{\"method\":\"pair\",\"type\":\"F32\",\"xxh3\":\"" SUM "\"}", HC_ERR_CORRUPT, "shape"},

@@ -1,0 +1,30 @@
+/* The parts of the CPU's engine: engine_cpu.c has `pair`, engine_cpu_window.c `window`. */
+#ifndef HC_HOST_ENGINE_CPU_H
+#define HC_HOST_ENGINE_CPU_H
+
+#include "engine.h"
+
+struct hc_cpu_state {
+    const struct hc_kernels *kernels;
+    int threads;
+};
+
+static inline const struct hc_cpu_state *hc_cpu_state_of(const struct hc_engine *engine)
+{
+    return engine->state;
+}
+
+/* Contracts: engine.h. */
+hc_status hc_cpu_window_largest(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                uint64_t rows, float *largest, uint64_t *non_finite, struct hc_error *error);
+hc_status hc_cpu_window_squares(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                uint64_t rows, const double *to_units, uint64_t *sums, struct hc_error *error);
+hc_status hc_cpu_window_encode(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                               struct hc_error *error);
+hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
+                               const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
+                               uint64_t first_row, uint64_t rows, float *out, struct hc_error *error);
+
+#endif

@@ -1,0 +1,341 @@
+/* `window` on the CPU: rows, then tiles, then rows again, each spread over threads. */
+#include "engine_cpu.h"
+#include "window_frame.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TILES_AT_ONCE = 8 };
+
+/* Rows of less than this, relative to the column scales, vanish: half precision has no scale for them. */
+static const double least_scale = 0x1p-25;
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Threads for so many pieces of work. */
+static int team(const struct hc_cpu_state *cpu, uint64_t work)
+{
+    return work < (uint64_t)cpu->threads ? (int)(work ? work : 1) : cpu->threads;
+}
+
+/* An array for every thread, each on cache lines of its own. */
+struct arrays {
+    uint8_t *bytes;
+    size_t each;
+};
+
+static hc_status arrays_alloc(struct arrays *arrays, int threads, uint64_t bytes, struct hc_error *error)
+{
+    arrays->each = (size_t)(bytes / 64 * 64 + 64);
+    if (arrays->each > SIZE_MAX / (size_t)threads)
+        return hc_no_memory(error);
+    arrays->bytes = aligned_alloc(64, arrays->each * (size_t)threads);
+    return arrays->bytes ? HC_OK : hc_no_memory(error);
+}
+
+static void *my_array(const struct arrays *arrays)
+{
+    return arrays->bytes + arrays->each * (size_t)omp_get_thread_num();
+}
+
+/* ---- Columns -------------------------------------------------------------------------------- */
+
+/* Rows are read several at a time where they are short. */
+struct row_run {
+    const struct hc_cpu_state *cpu;
+    const struct hc_piece *piece;
+    uint64_t first_row, rows, at_once;
+    struct arrays weights, columns;
+};
+
+static hc_status row_run_begin(struct row_run *run, struct hc_engine *engine, const struct hc_piece *piece,
+                               uint64_t first_row, uint64_t rows, size_t column_bytes, struct hc_error *error)
+{
+    uint64_t at_once = piece->columns < HC_BLOCK ? HC_BLOCK / piece->columns : 1;
+    *run = (struct row_run){.cpu = hc_cpu_state_of(engine),
+                            .piece = piece,
+                            .first_row = first_row,
+                            .rows = rows,
+                            .at_once = min_u64(at_once, rows)};
+    int threads = team(run->cpu, (rows + run->at_once - 1) / run->at_once);
+    hc_status status = arrays_alloc(&run->weights, threads, run->at_once * piece->columns * sizeof(float), error);
+    if (status == HC_OK)
+        status = arrays_alloc(&run->columns, threads, piece->columns * column_bytes, error);
+    if (status == HC_OK)
+        memset(run->columns.bytes, 0, run->columns.each * (size_t)threads);
+    return status;
+}
+
+static void row_run_end(struct row_run *run)
+{
+    free(run->weights.bytes);
+    free(run->columns.bytes);
+}
+
+static int64_t row_run_count(const struct row_run *run)
+{
+    return (int64_t)((run->rows + run->at_once - 1) / run->at_once);
+}
+
+/* Reads the rows of step i to `weights`, and returns how many there are. */
+static uint64_t row_run_read(const struct row_run *run, int64_t i, float *weights)
+{
+    uint64_t row = (uint64_t)i * run->at_once, rows = min_u64(run->at_once, run->rows - row);
+    const struct hc_piece *piece = run->piece;
+    hc_tensor_read(piece->tensor, run->cpu->kernels, piece->first + (run->first_row + row) * piece->columns,
+                   rows * piece->columns, weights);
+    return rows;
+}
+
+hc_status hc_cpu_window_largest(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                uint64_t rows, float *largest, uint64_t *non_finite, struct hc_error *error)
+{
+    struct row_run run;
+    uint64_t bad = 0;
+    hc_status status = row_run_begin(&run, engine, piece, first_row, rows, sizeof(float), error);
+    if (status != HC_OK)
+        goto done;
+#pragma omp parallel num_threads(team(run.cpu, (uint64_t)row_run_count(&run))) reduction(+ : bad)
+    {
+        float *weights = my_array(&run.weights), *mine = my_array(&run.columns);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < row_run_count(&run); i++) {
+            uint64_t count = row_run_read(&run, i, weights);
+            for (uint64_t r = 0; r < count; r++)
+                bad += run.cpu->kernels->window_rows.largest(weights + r * piece->columns, piece->columns, mine);
+        }
+#pragma omp critical
+        for (uint64_t j = 0; j < piece->columns; j++)
+            largest[j] = fmaxf(largest[j], mine[j]);
+    }
+    *non_finite += bad;
+done:
+    row_run_end(&run);
+    return status;
+}
+
+hc_status hc_cpu_window_squares(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                uint64_t rows, const double *to_units, uint64_t *sums, struct hc_error *error)
+{
+    struct row_run run;
+    hc_status status = row_run_begin(&run, engine, piece, first_row, rows, sizeof(uint64_t), error);
+    if (status != HC_OK)
+        goto done;
+#pragma omp parallel num_threads(team(run.cpu, (uint64_t)row_run_count(&run)))
+    {
+        float *weights = my_array(&run.weights);
+        uint64_t *mine = my_array(&run.columns);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < row_run_count(&run); i++) {
+            uint64_t count = row_run_read(&run, i, weights);
+            for (uint64_t r = 0; r < count; r++)
+                run.cpu->kernels->window_rows.squares(weights + r * piece->columns, piece->columns, to_units, mine);
+        }
+#pragma omp critical
+        for (uint64_t j = 0; j < piece->columns; j++)
+            sums[j] += mine[j];
+    }
+done:
+    row_run_end(&run);
+    return status;
+}
+
+/* ---- Rows of tiles -------------------------------------------------------------------------- */
+
+struct job {
+    const struct hc_cpu_state *cpu;
+    const struct hc_piece *piece;
+    const struct hc_window_frame *frame;
+    const struct hc_window_coder *coder;
+    const struct hc_window_result *result;
+    uint64_t first_tile_row, tile_rows;
+    float *rows;    /* 16 tile_rows x padded columns: the matrix in its frame */
+    int16_t *tiles; /* the same as the coder wants it */
+    uint8_t *codes;
+    struct arrays scratch, values;
+};
+
+static uint64_t real_rows(const struct hc_window_frame *frame, uint64_t tile_row)
+{
+    return min_u64(HC_TILE, frame->rows - tile_row * HC_TILE);
+}
+
+/* From the matrix into its frame. Returns what takes a row to the units of the coder; 0: the row counts as zeros. */
+static float prepare_row(const struct job *job, uint64_t row, float *out)
+{
+    const struct hc_kernels *kernels = job->cpu->kernels;
+    const struct hc_window_frame *frame = job->frame;
+    uint64_t padded = hc_window_padded_columns(frame);
+    hc_tensor_read(job->piece->tensor, kernels, job->piece->first + row * frame->columns, frame->columns, out);
+    memset(out + frame->columns, 0, (padded - frame->columns) * sizeof *out);
+    kernels->window_rows.scale(out, padded, frame->to_code);
+    kernels->hadamard.blocks(out, padded, frame->block);
+    double deviation = sqrt(kernels->window_rows.energy(out, padded) / (double)padded);
+    return deviation >= least_scale ? (float)((double)job->coder->full_scale / deviation) : 0;
+}
+
+/* Tile row number i of the job. */
+static void prepare_tiles(const struct job *job, uint64_t i)
+{
+    float factors[HC_TILE] = {0};
+    uint64_t padded = hc_window_padded_columns(job->frame), tile_row = job->first_tile_row + i;
+    float *rows = job->rows + i * HC_TILE * padded;
+    uint64_t real = real_rows(job->frame, tile_row);
+    for (uint64_t r = 0; r < real; r++)
+        factors[r] = prepare_row(job, tile_row * HC_TILE + r, rows + r * padded);
+    memset(rows + real * padded, 0, (HC_TILE - real) * padded * sizeof *rows);
+    job->cpu->kernels->window_rows.tiles(rows, padded, job->frame->tile_columns, factors,
+                                         job->tiles + i * HC_TILE * padded);
+}
+
+static void encode_tiles(const struct job *job, uint64_t first, void *scratch)
+{
+    uint64_t count = min_u64(TILES_AT_ONCE, job->tile_rows * job->frame->tile_columns - first);
+    job->cpu->kernels->window_encode.tiles(&job->coder->trellis, job->tiles + first * HC_TILE_WEIGHTS, NULL, count,
+                                           scratch, job->codes + first * hc_window_tile_bytes(job->coder));
+}
+
+/* From the frame back to the matrix. row: padded columns. */
+static void restore_row(const struct hc_kernels *kernels, const struct hc_window_frame *frame, float *row,
+                        uint16_t half)
+{
+    float scale;
+    kernels->convert.f16_to_f32(&half, 1, &scale);
+    kernels->hadamard.blocks(row, hc_window_padded_columns(frame), frame->block);
+    kernels->window_rows.restore(row, frame->columns, scale, frame->from_code);
+}
+
+/* The scale that fits a row best, in half precision. */
+static uint16_t best_scale(const struct hc_kernels *kernels, const struct hc_window_fit *fit, double *rounded)
+{
+    const float largest = 65504;
+    float scale = fit->product > 0 ? (float)(fit->product / fit->values2) : 0, value;
+    uint16_t half;
+    scale = fminf(scale, largest);
+    kernels->convert.f32_to_f16(&scale, 1, &half);
+    kernels->convert.f16_to_f32(&half, 1, &value);
+    *rounded = (double)value;
+    return half;
+}
+
+/* What the codes of tile row number i of the job mean; `values` holds a tile row. */
+static void finish_tiles(const struct job *job, uint64_t i, float *values)
+{
+    const struct hc_kernels *kernels = job->cpu->kernels;
+    const struct hc_window_frame *frame = job->frame;
+    const struct hc_window_result *result = job->result;
+    const struct hc_window_decoder decoder = {&job->coder->code, job->coder->table};
+    uint64_t padded = hc_window_padded_columns(frame);
+    kernels->window_decode.exact(&decoder, job->codes + i * frame->tile_columns * hc_window_tile_bytes(job->coder),
+                                 frame->tile_columns, values, padded);
+    for (uint64_t r = 0; r < real_rows(frame, job->first_tile_row + i); r++) {
+        struct hc_window_fit fit;
+        double scale;
+        uint64_t row = i * HC_TILE + r;
+        kernels->window_rows.fit(job->rows + row * padded, values + r * padded, padded, &fit);
+        uint16_t half = best_scale(kernels, &fit, &scale);
+        if (result->scales)
+            result->scales[row] = half;
+        if (result->residual)
+            result->residual[row] = fit.weights2 - 2 * scale * fit.product + scale * scale * fit.values2;
+        if (result->decoded) {
+            restore_row(kernels, frame, values + r * padded, half);
+            memcpy(result->decoded + row * frame->columns, values + r * padded, frame->columns * sizeof *values);
+        }
+    }
+}
+
+static hc_status job_alloc(struct job *job, struct hc_error *error)
+{
+    uint64_t padded = hc_window_padded_columns(job->frame), weights = job->tile_rows * HC_TILE * padded;
+    const struct hc_window_code *code = &job->coder->code;
+    job->rows = malloc(weights * sizeof *job->rows);
+    job->tiles = malloc(weights * sizeof *job->tiles);
+    hc_status status = job->rows && job->tiles ? HC_OK : hc_no_memory(error);
+    if (status == HC_OK)
+        status = arrays_alloc(&job->scratch, job->cpu->threads,
+                              job->cpu->kernels->window_encode.scratch_bytes(code->k, code->length), error);
+    if (status == HC_OK)
+        status = arrays_alloc(&job->values, job->cpu->threads, HC_TILE * padded * sizeof(float), error);
+    return status;
+}
+
+static void job_free(struct job *job)
+{
+    free(job->rows);
+    free(job->tiles);
+    free(job->scratch.bytes);
+    free(job->values.bytes);
+}
+
+hc_status hc_cpu_window_encode(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                               struct hc_error *error)
+{
+    struct job job = {.cpu = hc_cpu_state_of(engine),
+                      .piece = piece,
+                      .frame = frame,
+                      .coder = coder,
+                      .result = result,
+                      .first_tile_row = first_tile_row,
+                      .tile_rows = tile_rows,
+                      .codes = result->codes};
+    int64_t bands = (int64_t)tile_rows;
+    int64_t groups = (int64_t)((tile_rows * frame->tile_columns + TILES_AT_ONCE - 1) / TILES_AT_ONCE);
+    hc_status status = job_alloc(&job, error);
+    if (status != HC_OK)
+        goto done;
+#pragma omp parallel num_threads(team(job.cpu, (uint64_t)groups))
+    {
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < bands; i++)
+            prepare_tiles(&job, (uint64_t)i);
+#pragma omp for schedule(dynamic)
+        for (int64_t g = 0; g < groups; g++)
+            encode_tiles(&job, (uint64_t)g * TILES_AT_ONCE, my_array(&job.scratch));
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < bands; i++)
+            finish_tiles(&job, (uint64_t)i, my_array(&job.values));
+    }
+done:
+    job_free(&job);
+    return status;
+}
+
+/* ---- Decoding ------------------------------------------------------------------------------- */
+
+hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
+                               const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
+                               uint64_t first_row, uint64_t rows, float *out, struct hc_error *error)
+{
+    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
+    const struct hc_window_decoder decoder = {&coder->code, coder->table};
+    uint64_t padded = hc_window_padded_columns(frame);
+    int64_t begin = (int64_t)(first_row / HC_TILE), end = (int64_t)((first_row + rows + HC_TILE - 1) / HC_TILE);
+    struct arrays buffers = {0};
+    hc_status status =
+        arrays_alloc(&buffers, team(cpu, (uint64_t)(end - begin)), HC_TILE * padded * sizeof(float), error);
+    if (status != HC_OK)
+        return status;
+#pragma omp parallel for num_threads(team(cpu, (uint64_t)(end - begin))) schedule(dynamic)
+    for (int64_t i = begin; i < end; i++) {
+        float *values = my_array(&buffers);
+        uint64_t row = (uint64_t)i * HC_TILE, last = min_u64(row + HC_TILE, first_row + rows);
+        cpu->kernels->window_decode.exact(&decoder,
+                                          codes + (uint64_t)i * frame->tile_columns * hc_window_tile_bytes(coder),
+                                          frame->tile_columns, values, padded);
+        for (uint64_t r = row > first_row ? row : first_row; r < last; r++) {
+            float *at = values + (r - row) * padded;
+            restore_row(cpu->kernels, frame, at, scales[r]);
+            memcpy(out + (r - first_row) * frame->columns, at, frame->columns * sizeof *out);
+        }
+    }
+    free(buffers.bytes);
+    return HC_OK;
+}

@@ -1,0 +1,67 @@
+/* What `window` makes of a matrix before it is coded (docs/FORMAT.md): the *frame* of column scales, signs and Hadamard
+ * blocks, and the *coder* of one (k, L). Both are read-only once made; engines share them between threads.
+ */
+#ifndef HC_HOST_WINDOW_FRAME_H
+#define HC_HOST_WINDOW_FRAME_H
+
+#include "engine.h"
+
+enum {
+    HC_WINDOW_MAX_COLUMNS = 1 << 20,
+    HC_WINDOW_OCTAVE = 8,         /* steps of the column scales in an octave */
+    HC_WINDOW_MIN_EXPONENT = -126 /* no scale is below the normal range, so that its inverse is finite */
+};
+
+struct hc_window_frame {
+    uint64_t rows, columns;           /* of the matrix */
+    uint64_t tile_rows, tile_columns; /* padded with zeros to whole tiles */
+    unsigned block;                   /* of the Hadamard transform */
+    uint32_t seed;                    /* of the signs */
+    int exponent;                     /* base of the column scales, power of two */
+    uint8_t *bytes;                   /* their steps, one per column; NULL: all scales are 2^exponent */
+    float *to_code, *from_code;       /* 16 tile_columns: sign / scale, and sign scale; 0 in columns of zeros */
+};
+
+/* The frame of a matrix that is to be coded, from its column norms, or for columns == HC_COLUMNS_NONE from its largest
+ * weight. Both come from maxima and integer sums: they depend neither on threads, nor on devices, nor on how the rows
+ * are cut. norms2: NULL, or room for `piece->columns` mean squares. *kept_because is a static string if the piece
+ * cannot be coded, else NULL. */
+hc_status hc_window_frame_fit(struct hc_window_frame *frame, struct hc_engine *engine, const struct hc_piece *piece,
+                              hc_columns columns, uint32_t seed, double *norms2, const char **kept_because,
+                              struct hc_error *error);
+
+/* The frame of a stored matrix. bytes: its columns, which are copied, or NULL. */
+hc_status hc_window_frame_restore(struct hc_window_frame *frame, uint64_t rows, uint64_t columns, unsigned block,
+                                  uint32_t seed, int exponent, const uint8_t *bytes, struct hc_error *error);
+
+void hc_window_frame_free(struct hc_window_frame *frame);
+
+/* Sides of the padded matrix, and the Hadamard block: the largest power of two up to 128 that divides its columns. */
+void hc_window_frame_shape(struct hc_window_frame *frame, uint64_t rows, uint64_t columns);
+
+static inline uint64_t hc_window_padded_columns(const struct hc_window_frame *frame)
+{
+    return frame->tile_columns * HC_TILE;
+}
+
+/* One (k, L), ready for decoding and, if it was made for that, encoding. */
+struct hc_window_coder {
+    struct hc_window_code code;
+    uint16_t *table;
+    float full_scale; /* of the codebook */
+    int16_t *codebook;
+    void *layout;
+    struct hc_window_trellis trellis;
+};
+
+/* `kernels`: to encode with; NULL: for decoding only. */
+hc_status hc_window_coder_init(struct hc_window_coder *coder, const struct hc_window_code *code,
+                               const struct hc_kernels *kernels, struct hc_error *error);
+void hc_window_coder_free(struct hc_window_coder *coder);
+
+static inline size_t hc_window_tile_bytes(const struct hc_window_coder *coder)
+{
+    return (size_t)HC_TILE_WEIGHTS / 8 * coder->code.k;
+}
+
+#endif

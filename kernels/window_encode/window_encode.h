@@ -1,0 +1,85 @@
+/* Encoding of `window`: the cyclic string of a tile that lies nearest to its weights (tail-biting Viterbi).
+ *
+ * Integer arithmetic, so that every tier and device finds the same string. A code theta is a branch from the state
+ * theta mod 2^(L-k) to the state theta >> k; *which* of the 2^k branches into a state, its low k bits, is called j: the
+ * bits that leave the window, and those that are stored for this weight.
+ *
+ * Weights and codebook are 16-bit numbers in one scale. With the path metric M of every state, a step of weight w goes
+ *     d     = (w >> 1) - (codebook[theta] >> 1)            shifts round down; but for k = 5:
+ *     d     = w - codebook[theta], held within -32768 .. 32767
+ *     d     = (d r + 2^14) >> 15              with importance r, 0 .. 32767, of this position; else as it is
+ *   narrow (k <= 5):
+ *     q     = (d d + 2^14) >> 15              0 .. 32768
+ *     M'[s] = min over j of min(M[theta mod 2^(L-k)] + q, 32767),   theta = 2^k s + j
+ *   wide (k >= 6):
+ *     q     = (d d) >> 4                      0 .. 2^26
+ *     M'[s] = min over j of M[theta mod 2^(L-k)] + q
+ *   after step t, if t mod 16 = 15: the least M' is subtracted from all of them, so that 32 bits hold a wide one.
+ * A path is followed backwards: into the state s comes the lowest j of the least M[..] + q (before it is held to
+ * 32767).
+ *
+ * The string is cyclic, so the path must begin and end in one state. With S = hc_window_seam(k, L), W =
+ * hc_window_splice(L), and time t the moment before step t:
+ *  1. From zero metrics at time 0, 256 + S steps; step t is that of weight t mod 256.
+ *  2. Back from the state of the least metric at time 2 S (the lowest such state): x, the state at time S.
+ *  3. From x at time 256 + S back over 256 steps: y, the state at time S. If y = x, the path has closed. Otherwise the
+ *     same once more with y in the place of x. (Paths that go backwards soon meet, so the second nearly always closes.)
+ *  4. If it has not, the part behind the seam is found anew: with the last y as x, the path from x at time 256 + S back
+ *     to time S + W stays. At time S, x now gets metric 0 and every other state the largest (narrow: 32767, wide: 3
+ *     2^29); after steps S .. S + W - 1, the path is followed from time S + W on down to time S, where it is to be x.
+ *
+ * Metrics of weights far outside of what the codebook reaches may saturate: if a least metric that is subtracted is
+ * 32767, or the path of 4. does not begin in x, the tile is encoded by wide arithmetic (with halves for k = 5, too), by
+ * plain C in every tier.
+ */
+#ifndef HC_KERNELS_WINDOW_ENCODE_H
+#define HC_KERNELS_WINDOW_ENCODE_H
+
+#include "common/window.h"
+
+/* Steps of the second turn, a multiple of 16 up to 128: fewer are faster, and settle the state at the seam less well.
+ */
+static inline unsigned hc_window_seam(unsigned k, unsigned length)
+{
+    if (length <= 12)
+        return k <= 2 ? 32 : 16;
+    return length <= 14 ? 48 : 96;
+}
+
+/* Steps found anew where a path does not close of itself, up to 128. */
+static inline unsigned hc_window_splice(unsigned length)
+{
+    return length <= 12 ? 48 : 96;
+}
+
+/* A codebook made ready. Owned by the caller, who fills it with `prepare`. */
+struct hc_window_trellis {
+    unsigned k, length;
+    const int16_t *codebook; /* 2^length entries, by theta */
+    const void *layout;      /* the tier's own order of it; 64-byte aligned */
+};
+
+struct hc_window_encode_ops {
+    /* Bytes of a layout, may be 0; prepare fills it from codebook. */
+    size_t (*layout_bytes)(unsigned k, unsigned length);
+    void (*prepare)(unsigned k, unsigned length, const int16_t *codebook, void *layout);
+    /* Bytes of scratch that `tiles` needs; 64-byte aligned, no contents expected or left. */
+    size_t (*scratch_bytes)(unsigned k, unsigned length);
+    /* Encodes `count` tiles. weights: 256 each, in stream order; -32767 .. 32767. importance: 256 numbers for all
+     * tiles alike, in stream order, or NULL. codes: 32 k bytes each. No alignment is needed for these. */
+    void (*tiles)(const struct hc_window_trellis *trellis, const int16_t *weights, const int16_t *importance,
+                  size_t count, void *scratch, uint8_t *codes);
+};
+
+/* Largest magnitude of a codebook entry; weights reach up to it and a little beyond (they are held to 32767). */
+enum { HC_WINDOW_FULL_SCALE = 32700 };
+
+/* The codebook of a table of normative values (hc_window_table), and its scale: codebook = round(value scale), ties to
+ * even, scale = HC_WINDOW_FULL_SCALE / largest value, as a float32. */
+float hc_window_codebook(const uint16_t *table, unsigned length, int16_t *codebook);
+
+void hc_window_encode_c(struct hc_window_encode_ops *ops);
+void hc_window_encode_avx2(struct hc_window_encode_ops *ops);
+void hc_window_encode_avx512(struct hc_window_encode_ops *ops);
+
+#endif
