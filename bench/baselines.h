@@ -60,8 +60,8 @@ static inline float as_half(const struct hc_convert_ops *convert, float value)
     return rounded;
 }
 
-/* The whole number in least..most that is nearest to x / step, ties to even; step may be 0. A sum of 3 2^22 and a number
- * as small as these has no place for a fraction. (rintf and fminf would be calls.) */
+/* The whole number in least..most that is nearest to x / step, ties to even; step may be 0. A sum of 3 2^22 and a
+ * number as small as these has no place for a fraction. (rintf and fminf would be calls.) */
 static inline float nearest_step(float x, float step, float least, float most)
 {
     float q = step != 0 ? x / step : 0;

@@ -1,6 +1,6 @@
 /* Searches the constants of `window`: for every (k, L) the odd multiplier A and the coefficients of g with which normal
- * weights of unit deviation are coded best. It prints lines of kernels/common/window_codes.inc; with --measure or --check
- * it measures the lines that are compiled in.
+ * weights of unit deviation are coded best. It prints lines of kernels/common/window_codes.inc; with --measure or
+ * --check it measures the lines that are compiled in.
  *
  * Candidates are compared on the same weights. The scale of g comes first, on a few multipliers; then all multipliers
  * on few tiles, the best sixth of them on four times as many, and so on; the last ones get coefficients of their own by

@@ -80,7 +80,8 @@ def draw_head():
           ".line { fill: none; stroke-width: 2.25; stroke-linejoin: round; }")
     print(style(0))
     print(f"@media (prefers-color-scheme: dark) {{\n{style(1)}\n}}\n</style>")
-    print(f'<text x="{PANELS[0][2]}" y="30">Signal to noise, in decibel, less 6.02 for each stored bit: higher is better</text>')
+    print(f'<text x="{PANELS[0][2]}" y="30">'
+          "Signal to noise, in decibel, less 6.02 for each stored bit: higher is better</text>")
 
 
 def draw_axes(title, left, first):

@@ -14,7 +14,8 @@
 enum {
     STRETCH = 1 << 21,        /* weights between two ticks at L = 12 and below; half of it for each bit more */
     MIN_STRETCH = 1 << 17,    /* but enough for many threads */
-    SAMPLE_WEIGHTS = 1 << 17, /* of a tensor, on which its error is measured before a rate is shared out */
+    SAMPLE_WEIGHTS = 1 << 16, /* of a tensor, on which its error is measured before a rate is shared out */
+    SAMPLE_RUNS = 4,          /* from so many places */
     SAMPLE_RANGE = 3,         /* bits around the asked rate, below which k is tried */
     PARAMETERS = 160,         /* longest text of parameters(), its quotes twice */
 };
@@ -425,24 +426,37 @@ static double mean_weight(const double *norms2, uint64_t columns)
     return count ? sum / (double)count : 0;
 }
 
-/* The squared error of some rows of tiles, evenly spread, for the whole piece. */
+/* Adds the squared error of a run of tile rows, and counts its rows. */
+static hc_status add_sample(struct hc_engine *engine, const struct hc_piece *piece, const struct hc_window_frame *frame,
+                            const struct hc_window_coder *coder, uint64_t at, uint64_t tile_rows, double *sum,
+                            uint64_t *rows, struct hc_error *error)
+{
+    struct hc_window_result result = {.codes = malloc(tile_rows * frame->tile_columns * hc_window_tile_bytes(coder)),
+                                      .residual = calloc(tile_rows * HC_TILE, sizeof *result.residual)};
+    hc_status status = result.codes && result.residual ? HC_OK : hc_no_memory(error);
+    if (status == HC_OK)
+        status = engine->table->window_encode(engine, piece, frame, coder, at, tile_rows, &result, error);
+    for (uint64_t r = 0; status == HC_OK && r < tile_rows * HC_TILE && at * HC_TILE + r < frame->rows; r++, ++*rows)
+        *sum += result.residual[r];
+    free(result.codes);
+    free(result.residual);
+    return status;
+}
+
+/* The squared error of a piece, from a few runs of tile rows, evenly spread. */
 static hc_status sample_error(struct hc_engine *engine, const struct hc_piece *piece,
                               const struct hc_window_frame *frame, const struct hc_window_coder *coder, double *error2,
                               struct hc_error *error)
 {
     uint64_t rows = 0, samples = SAMPLE_WEIGHTS / (HC_TILE * hc_window_padded_columns(frame));
+    double sum = 0;
+    hc_status status = HC_OK;
     samples = samples < 1 ? 1 : samples < frame->tile_rows ? samples : frame->tile_rows;
-    double residual[HC_TILE], sum = 0;
-    struct hc_window_result result = {.residual = residual};
-    result.codes = malloc(frame->tile_columns * hc_window_tile_bytes(coder));
-    hc_status status = result.codes ? HC_OK : hc_no_memory(error);
-    for (uint64_t i = 0; status == HC_OK && i < samples; i++) {
-        uint64_t at = (2 * i + 1) * frame->tile_rows / (2 * samples);
-        status = engine->table->window_encode(engine, piece, frame, coder, at, 1, &result, error);
-        for (uint64_t r = 0; status == HC_OK && r < HC_TILE && at * HC_TILE + r < frame->rows; r++, rows++)
-            sum += residual[r];
+    uint64_t runs = samples < SAMPLE_RUNS ? samples : SAMPLE_RUNS, length = samples / runs;
+    for (uint64_t i = 0; status == HC_OK && i < runs; i++) {
+        uint64_t at = (frame->tile_rows - length) * (2 * i + 1) / (2 * runs);
+        status = add_sample(engine, piece, frame, coder, at, length, &sum, &rows, error);
     }
-    free(result.codes);
     *error2 = status == HC_OK && sum > 0 ? sum * (double)frame->rows / (double)rows : 0;
     return status;
 }
@@ -454,24 +468,23 @@ static hc_status measure_errors(struct hc_engine *engine, const struct hc_piece 
 {
     struct hc_window_coder coder = {0};
     hc_status status = HC_OK;
-    int first = 0, last = 0;
+    bool measured[HC_WINDOW_MAX_K + 1] = {false};
     for (int k = 1; k <= HC_WINDOW_MAX_K; k++) {
-        if (!is_k(k) || !(fabs((double)k - window->bits) < SAMPLE_RANGE))
+        measured[k] = is_k(k) && fabs((double)k - window->bits) < SAMPLE_RANGE;
+        if (!measured[k])
             continue;
         HC_TRY(hc_window_coder_init(&coder, hc_window_code_find((unsigned)k, (unsigned)window->length), engine->kernels,
                                     error));
         HC_TRY(sample_error(engine, piece, frame, &coder, &out->error[k], error));
         out->error[k] *= weight;
         hc_window_coder_free(&coder);
-        first = first ? first : k;
-        last = k;
     }
-    for (int k = 1; k <= HC_WINDOW_MAX_K; k++) {
-        if (k < first)
-            out->error[k] = out->error[first] * (double)(1 << 2 * (first - k));
-        else if (k > last)
-            out->error[k] = out->error[last] / (double)(1 << 2 * (k - last));
-    }
+    for (int k = 2; k <= HC_WINDOW_MAX_K; k++)
+        if (!measured[k] && (double)k > window->bits)
+            out->error[k] = out->error[k - 1] / 4;
+    for (int k = HC_WINDOW_MAX_K - 1; k >= 1; k--)
+        if (!measured[k] && (double)k < window->bits)
+            out->error[k] = out->error[k + 1] * 4;
 done:
     hc_window_coder_free(&coder);
     return status;

@@ -132,7 +132,7 @@ static inline vec vec_split16(vec a)
     return _mm256_blend_epi32(vec_even16(a, a), vec_odd16(a, a), 0xf0);
 }
 
-#include "window_encode_lanes.h"
+#include "window_encode_lanes.inc"
 
 void hc_window_encode_avx2(struct hc_window_encode_ops *ops)
 {

@@ -137,7 +137,7 @@ static inline vec vec_split16(vec a)
     return _mm512_mask_blend_epi32(0xff00, vec_even16(a, a), vec_odd16(a, a));
 }
 
-#include "window_encode_lanes.h"
+#include "window_encode_lanes.inc"
 
 void hc_window_encode_avx512(struct hc_window_encode_ops *ops)
 {

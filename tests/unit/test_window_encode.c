@@ -10,6 +10,27 @@
 
 enum { GUARD = 64, MOST_TILES = 8 };
 
+/* Against plain C, on the tiers that are not plain C. */
+#define VECTOR_TEST(name)                                                                                              \
+    static void name(const struct hc_kernels *kernels);                                                                \
+    Test(window_encode, name##_avx2)                                                                                   \
+    {                                                                                                                  \
+        tier_run(HC_TIER_AVX2, "avx2", name);                                                                          \
+    }                                                                                                                  \
+    Test(window_encode, name##_avx512)                                                                                 \
+    {                                                                                                                  \
+        tier_run(HC_TIER_AVX512, "avx512", name);                                                                      \
+    }                                                                                                                  \
+    static void name(const struct hc_kernels *kernels)
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED 0
+#endif
+
 /* ---- Weights -------------------------------------------------------------------------------- */
 
 static double uniform(uint64_t *state)
@@ -154,7 +175,7 @@ static void compare_normal(const struct hc_kernels *kernels, unsigned k, unsigne
 }
 
 /* Windows shorter than 2 k take the general path. */
-TIER_TEST(window_encode, short_windows)
+VECTOR_TEST(short_windows)
 {
     static const unsigned ks[] = {1, 2, 3, 4, 5, 6, 8};
     for (unsigned length = 8; length <= 11; length++)
@@ -162,16 +183,16 @@ TIER_TEST(window_encode, short_windows)
             compare_normal(kernels, ks[i], length, 3);
 }
 
-TIER_TEST(window_encode, windows_of_twelve)
+VECTOR_TEST(windows_of_twelve)
 {
     static const unsigned ks[] = {1, 2, 3, 4, 5, 6, 8};
     for (size_t i = 0; i < COUNT(ks); i++)
         compare_normal(kernels, ks[i], 12, 3);
 }
 
-TIER_TEST(window_encode, long_windows)
+VECTOR_TEST(long_windows)
 {
-    static const unsigned some[][2] = {{1, 13}, {6, 13}, {2, 14}, {3, 14}, {5, 14}, {6, 14}, {4, 15}, {4, 16}, {8, 16}};
+    static const unsigned some[][2] = {{1, 13}, {6, 13}, {2, 14}, {3, 13}, {5, 14}, {6, 15}, {4, 14}, {8, 16}};
     for (size_t i = 0; i < COUNT(some); i++)
         compare_normal(kernels, some[i][0], some[i][1], 1);
 }
@@ -197,7 +218,7 @@ static int16_t extreme(unsigned pattern, unsigned t, uint64_t *state)
 }
 
 /* Metrics saturate, and wide ones take over. */
-TIER_TEST(window_encode, extreme_weights)
+VECTOR_TEST(extreme_weights)
 {
     static const unsigned some[][2] = {{1, 10}, {2, 10}, {4, 10}, {4, 8}, {5, 10}, {6, 12}};
     enum { PATTERNS = 7 };
@@ -375,6 +396,8 @@ Test(window_encode, signal_to_noise)
     } bars[] = {{4, 23.33}, {3, 17.42}, {2, 11.52}};
     enum { TILES = 4096 };
     struct hc_kernels kernels;
+    if (SANITIZED)
+        cr_skip_test("not run: it takes long with sanitizers, and other tests do the same steps");
     if (hc_kernels_init(&kernels, HC_TIER_BEST) == HC_TIER_C)
         cr_skip_test("not run: plain C alone would take minutes");
     double *values = malloc(TILES * HC_TILE_WEIGHTS * sizeof *values);
