@@ -275,10 +275,11 @@ static void run_codec(struct bench *bench, const float *weights, int k, int leng
     struct codec codec;
     struct tally tally = {.weights = SIZE * SIZE, .bits = (double)SIZE * SIZE * k};
     double error = 0, energy = 0;
-    int missing = !codec_open(&codec, (unsigned)k, (unsigned)length);
+    int missing = 0;
+    bool open = codec_open(&codec, (unsigned)k, (unsigned)length);
 #pragma omp parallel reduction(+ : error, energy, missing)
     {
-        void *scratch = missing ? NULL : aligned(codec.ops.scratch_bytes((unsigned)k, (unsigned)length));
+        void *scratch = !open ? NULL : aligned(codec.ops.scratch_bytes((unsigned)k, (unsigned)length));
         missing = scratch == NULL;
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < SIZE * SIZE; i += BATCH * HC_TILE_WEIGHTS) {

@@ -64,11 +64,7 @@ static hc_status row_run_begin(struct row_run *run, struct hc_engine *engine, co
                             .at_once = min_u64(at_once, rows)};
     int threads = team(run->cpu, (rows + run->at_once - 1) / run->at_once);
     hc_status status = arrays_alloc(&run->weights, threads, run->at_once * piece->columns * sizeof(float), error);
-    if (status == HC_OK)
-        status = arrays_alloc(&run->columns, threads, piece->columns * column_bytes, error);
-    if (status == HC_OK)
-        memset(run->columns.bytes, 0, run->columns.each * (size_t)threads);
-    return status;
+    return status == HC_OK ? arrays_alloc(&run->columns, threads, piece->columns * column_bytes, error) : status;
 }
 
 static void row_run_end(struct row_run *run)
@@ -103,6 +99,7 @@ hc_status hc_cpu_window_largest(struct hc_engine *engine, const struct hc_piece 
 #pragma omp parallel num_threads(team(run.cpu, (uint64_t)row_run_count(&run))) reduction(+ : bad)
     {
         float *weights = my_array(&run.weights), *mine = my_array(&run.columns);
+        memset(mine, 0, piece->columns * sizeof *mine);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < row_run_count(&run); i++) {
             uint64_t count = row_run_read(&run, i, weights);
@@ -130,6 +127,7 @@ hc_status hc_cpu_window_squares(struct hc_engine *engine, const struct hc_piece 
     {
         float *weights = my_array(&run.weights);
         uint64_t *mine = my_array(&run.columns);
+        memset(mine, 0, piece->columns * sizeof *mine);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < row_run_count(&run); i++) {
             uint64_t count = row_run_read(&run, i, weights);
@@ -250,6 +248,12 @@ static void finish_tiles(const struct job *job, uint64_t i, float *values)
     }
 }
 
+/* Runs of tiles that a thread takes at a time. */
+static uint64_t group_count(const struct job *job)
+{
+    return (job->tile_rows * job->frame->tile_columns + TILES_AT_ONCE - 1) / TILES_AT_ONCE;
+}
+
 static hc_status job_alloc(struct job *job, struct hc_error *error)
 {
     uint64_t padded = hc_window_padded_columns(job->frame), weights = job->tile_rows * HC_TILE * padded;
@@ -258,10 +262,10 @@ static hc_status job_alloc(struct job *job, struct hc_error *error)
     job->tiles = malloc(weights * sizeof *job->tiles);
     hc_status status = job->rows && job->tiles ? HC_OK : hc_no_memory(error);
     if (status == HC_OK)
-        status = arrays_alloc(&job->scratch, job->cpu->threads,
+        status = arrays_alloc(&job->scratch, team(job->cpu, group_count(job)),
                               job->cpu->kernels->window_encode.scratch_bytes(code->k, code->length), error);
     if (status == HC_OK)
-        status = arrays_alloc(&job->values, job->cpu->threads, HC_TILE * padded * sizeof(float), error);
+        status = arrays_alloc(&job->values, team(job->cpu, job->tile_rows), HC_TILE * padded * sizeof(float), error);
     return status;
 }
 
@@ -286,23 +290,19 @@ hc_status hc_cpu_window_encode(struct hc_engine *engine, const struct hc_piece *
                       .first_tile_row = first_tile_row,
                       .tile_rows = tile_rows,
                       .codes = result->codes};
-    int64_t bands = (int64_t)tile_rows;
-    int64_t groups = (int64_t)((tile_rows * frame->tile_columns + TILES_AT_ONCE - 1) / TILES_AT_ONCE);
+    int64_t bands = (int64_t)tile_rows, groups = (int64_t)group_count(&job);
     hc_status status = job_alloc(&job, error);
     if (status != HC_OK)
         goto done;
-#pragma omp parallel num_threads(team(job.cpu, (uint64_t)groups))
-    {
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < bands; i++)
-            prepare_tiles(&job, (uint64_t)i);
-#pragma omp for schedule(dynamic)
-        for (int64_t g = 0; g < groups; g++)
-            encode_tiles(&job, (uint64_t)g * TILES_AT_ONCE, my_array(&job.scratch));
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < bands; i++)
-            finish_tiles(&job, (uint64_t)i, my_array(&job.values));
-    }
+#pragma omp parallel for num_threads(team(job.cpu, tile_rows)) schedule(dynamic)
+    for (int64_t i = 0; i < bands; i++)
+        prepare_tiles(&job, (uint64_t)i);
+#pragma omp parallel for num_threads(team(job.cpu, (uint64_t)groups)) schedule(dynamic)
+    for (int64_t g = 0; g < groups; g++)
+        encode_tiles(&job, (uint64_t)g * TILES_AT_ONCE, my_array(&job.scratch));
+#pragma omp parallel for num_threads(team(job.cpu, tile_rows)) schedule(dynamic)
+    for (int64_t i = 0; i < bands; i++)
+        finish_tiles(&job, (uint64_t)i, my_array(&job.values));
 done:
     job_free(&job);
     return status;

@@ -1,4 +1,4 @@
-/* The fit of `pair` to a piece (DESIGN of the method: docs/FORMAT.md, arXiv 2409.00592). */
+/* The fit of `pair` to a piece (docs/FORMAT.md, arXiv 2409.00592). */
 #ifndef HC_HOST_PAIR_H
 #define HC_HOST_PAIR_H
 

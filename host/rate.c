@@ -141,7 +141,7 @@ static uint64_t bytes_at(const struct table *table, double lambda)
         const struct hc_rate_tensor *tensor = &table->tensors[i];
         unsigned best = 1;
         double least = tensor->error[1];
-        for (size_t c = 1; c < CHOICES; c++) {
+        for (size_t c = 1; c < CHOICES && choices[c] <= tensor->most; c++) {
             double cost = tensor->error[choices[c]] + lambda * (double)extra(tensor, choices[c]);
             if (cost < least) {
                 least = cost;
@@ -194,7 +194,7 @@ static void add_tensor(struct table *table, size_t i)
     clear(table->next, table->places);
     for (size_t p = 0; p < table->places; p++) {
         const struct place *from = &table->now[p];
-        for (size_t c = 0; c < CHOICES && from->cost < INFINITY; c++) {
+        for (size_t c = 0; c < CHOICES && choices[c] <= tensor->most && from->cost < INFINITY; c++) {
             uint64_t more = extra(tensor, choices[c]), bytes = from->bytes + more;
             double cost = from->cost + (tensor->error[choices[c]] + table->lambda * (double)more);
             if (bytes > table->limit || !(cost < table->next[bytes / table->width].cost))
@@ -238,7 +238,7 @@ static void set_scale(struct table *table, uint64_t weights, double asked)
     uint64_t most = 0;
     for (size_t i = 0; i < table->count; i++) {
         uint64_t largest = 0;
-        for (size_t c = 0; c < CHOICES; c++)
+        for (size_t c = 0; c < CHOICES && choices[c] <= table->tensors[i].most; c++)
             if (extra(&table->tensors[i], choices[c]) > largest)
                 largest = extra(&table->tensors[i], choices[c]);
         most += largest;

@@ -21,9 +21,10 @@ enum hc_role hc_tensor_role(const char *name);
  * fractional rate. Says nothing of whether it is coded at all (selection.h). hc_window_bits (hyperc.h) of its name. */
 int hc_rate_fixed(const struct hc_tensor *tensor, const hc_compress_options *options);
 
-/* A tensor that takes part in the sharing. Entries 1 to 6 and 8 count. */
+/* A tensor that takes part in the sharing. Entries 1 to 6 and 8 count, up to `most`. */
 struct hc_rate_tensor {
     uint64_t weights;
+    unsigned most;                       /* largest k that it may get, 1 to 8 */
     uint64_t bytes[HC_WINDOW_MAX_K + 1]; /* stored, scales included; none is less than bytes[1] */
     double error[HC_WINDOW_MAX_K + 1];   /* finite, not negative, in a unit that all tensors share */
 };

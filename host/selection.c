@@ -48,7 +48,8 @@ const char *hc_kept_because(const struct hc_tensor *tensor, const hc_compress_op
 
 size_t hc_piece_count(const struct hc_tensor *tensor)
 {
-    bool experts = tensor->rank == 3 && strstr(tensor->name, "experts") && tensor->shape[0] <= MAX_EXPERTS;
+    bool named = strstr(tensor->name, "experts") || strstr(tensor->name, "moe");
+    bool experts = tensor->rank == 3 && named && tensor->shape[0] <= MAX_EXPERTS;
     return experts ? (size_t)tensor->shape[0] : 1;
 }
 
@@ -57,6 +58,8 @@ struct hc_shape hc_piece_shape(int rank, const uint64_t *shape, size_t pieces)
     struct hc_shape matrix = {1, 1};
     int first = pieces > 1;
     bool whole = pieces <= 1 || (rank >= 2 && shape[0] == pieces);
+    while (whole && rank - first > 2 && shape[first] == 1)
+        first++;
     if (whole && rank - first >= 2)
         matrix.rows = shape[first++];
     for (int d = whole ? first : 0; d < rank; d++)

@@ -15,8 +15,9 @@ bool hc_matches_any(const struct hc_source *source, const char *pattern);
 /* Pieces of a tensor to be coded: one, or one per expert for the stacked matrices of a mixture of experts. */
 size_t hc_piece_count(const struct hc_tensor *tensor);
 
-/* A tensor of `pieces` pieces as matrices, outputs x inputs: the slowest dimension of a piece against all others; a
- * vector is one row. If the shape cannot be cut so, rows is 0 and columns are the weights of a piece. */
+/* A tensor of `pieces` pieces as matrices, outputs x inputs: the slowest dimension of a piece against all others,
+ * where leading dimensions of 1 are left out as long as two remain; a vector is one row. If the shape cannot be cut so,
+ * rows is 0 and columns are the weights of a piece. */
 struct hc_shape hc_piece_shape(int rank, const uint64_t *shape, size_t pieces);
 
 /* Piece number p. */

@@ -505,13 +505,15 @@ static hc_status measure_tensor(struct hc_engine *engine, const struct hc_tensor
     if (status != HC_OK)
         goto done;
     HC_TRY(hc_window_frame_fit(&frame, engine, &piece, window->columns, seed_of(&piece), norms2, &because, error));
-    *kept = because != NULL;
+    *kept = because || !is_smaller(&piece, &frame, 1);
     if (*kept)
         goto done;
     double unit = frame.bytes ? 1 : ldexp(mean_weight(norms2, piece.columns), 2 * frame.exponent);
     HC_TRY(measure_errors(engine, &piece, &frame, window, unit * (double)pieces, out, error));
     for (unsigned k = 1; k <= HC_WINDOW_MAX_K; k++) {
         uint64_t bytes[HC_MAX_PARTS];
+        if (is_smaller(&piece, &frame, k))
+            out->most = k;
         part_bytes(&frame, k, frame.bytes != NULL, bytes);
         uint64_t all = (bytes[CODES] + bytes[SCALES] + bytes[COLUMNS]) * pieces;
         out->bytes[k] = (all + HC_PART_ALIGNMENT - 1) / HC_PART_ALIGNMENT * HC_PART_ALIGNMENT;

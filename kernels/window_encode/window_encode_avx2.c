@@ -1,5 +1,4 @@
-/* 16 metrics of 16 bits, or 8 of 32, in a register; the accumulators of two tiles of four registers each share the
- * codebook's loads. */
+/* 16 metrics of 16 bits, or 8 of 32, in a register. */
 #include "window_encode.h"
 
 #include <immintrin.h>

@@ -1,5 +1,4 @@
-/* 32 metrics of 16 bits, or 16 of 32, in a register; the accumulators of two tiles of eight registers each share the
- * codebook's loads. */
+/* 32 metrics of 16 bits, or 16 of 32, in a register. */
 #include "window_encode.h"
 
 #include <immintrin.h>

@@ -12,7 +12,7 @@
 
 /* A column's sum of squares is counted in units: with 2^e the least power of two above its largest magnitude, a weight
  * is rounded to a multiple of 2^(e - HC_COLUMN_BITS) (to nearest, ties to even), and squared. Up to 2^24 rows fit. */
-enum { HC_COLUMN_BITS = 20, HC_WINDOW_MAX_ROWS = 1 << 24 };
+enum { HC_COLUMN_BITS = 19, HC_WINDOW_MAX_ROWS = 1 << 24 };
 
 struct hc_window_fit {
     double weights2, values2, product; /* sums of w w, v v, w v */
@@ -21,7 +21,8 @@ struct hc_window_fit {
 struct hc_window_rows_ops {
     /* largest[j] = max(largest[j], |row[j]|); returns how many of the n weights are not finite (these are skipped). */
     size_t (*largest)(const float *row, size_t n, float *largest);
-    /* sums[j] += (row[j] to_units[j] rounded to an integer)^2; to_units[j] = 2^(HC_COLUMN_BITS - e), in double */
+    /* sums[j] += (row[j] to_units[j] rounded to an integer)^2; to_units[j] = 2^(HC_COLUMN_BITS - e), in double, or any
+     * other number that keeps the integers below 2^31. */
     void (*squares)(const float *row, size_t n, const double *to_units, uint64_t *sums);
     /* row[j] *= factors[j] */
     void (*scale)(float *row, size_t n, const float *factors);

@@ -330,6 +330,8 @@ static struct window read_window(const struct piece *piece)
     size_t skipped = piece->count > 1;
     if (skipped && (piece->shape->rank < 2 || piece->shape->sizes[0] != piece->count))
         fail("%s: the pieces are not its first dimension", name);
+    while (piece->shape->rank > skipped + 2 && piece->shape->sizes[skipped] == 1)
+        skipped++;
     if (piece->shape->rank > skipped + 1)
         window.rows = piece->shape->sizes[skipped];
     window.columns = piece->weights / window.rows;

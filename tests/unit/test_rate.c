@@ -82,7 +82,7 @@ static double next_random(uint64_t *state)
 /* A matrix as the method stores it, with the error of a Gaussian source, more or less. */
 static struct hc_rate_tensor matrix(uint64_t rows, uint64_t columns, double size, uint64_t *state)
 {
-    struct hc_rate_tensor tensor = {.weights = rows * columns};
+    struct hc_rate_tensor tensor = {.weights = rows * columns, .most = HC_WINDOW_MAX_K};
     uint64_t tiles = (rows + 15) / 16 * ((columns + 15) / 16);
     double error = size * (double)tensor.weights;
     for (unsigned k = 1; k <= HC_WINDOW_MAX_K; k++) {
@@ -281,6 +281,22 @@ Test(rate, one_tensor)
     cr_expect(k == 4);
     share(&tensor, 1, 4.05, &k);
     cr_expect(k == 3);
+}
+
+/* Codes that would not be smaller than the weights are no choice. */
+Test(rate, limits)
+{
+    uint64_t state = 7;
+    struct hc_rate_tensor tensors[3];
+    uint8_t k[3];
+    for (size_t i = 0; i < 3; i++)
+        tensors[i] = matrix(256, 256, 1, &state);
+    tensors[0].most = 4;
+    tensors[1].most = 1;
+    share(tensors, 3, 1000, k);
+    cr_expect(k[0] == 4 && k[1] == 1 && k[2] == 8, "%u %u %u", k[0], k[1], k[2]);
+    share(tensors, 3, 3.0, k);
+    cr_expect(k[0] <= 4 && k[1] == 1, "%u %u %u", k[0], k[1], k[2]);
 }
 
 Test(rate, out_of_reach)

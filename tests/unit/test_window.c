@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "selection.h"
 #include "tiers.h"
 #include "window.h"
 #include "window_frame.h"
@@ -354,6 +355,54 @@ Test(window, flat_over_columns)
     column_errors(&engine, m, HC_COLUMNS_NONE, &least, &most);
     cr_assert(most > 6, "without scales %.2f to %.2f dB: the test shows nothing", least, most);
     matrix_free(m);
+    engine.table->destroy(&engine);
+}
+
+/* ---- Which matrices there are --------------------------------------------------------------- */
+
+Test(window, shapes)
+{
+    static const struct {
+        int rank;
+        uint64_t shape[4];
+        size_t pieces;
+        struct hc_shape expected;
+    } cases[] = {{0, {0}, 1, {1, 1}},          {1, {5}, 1, {1, 5}},           {2, {1, 7}, 1, {1, 7}},
+                 {2, {7, 1}, 1, {7, 1}},       {4, {8, 3, 2, 2}, 1, {8, 12}}, {3, {1, 6, 7}, 1, {6, 7}},
+                 {4, {1, 1, 6, 7}, 1, {6, 7}}, {3, {4, 6, 7}, 4, {6, 7}},     {4, {4, 1, 6, 7}, 4, {6, 7}},
+                 {2, {4, 6}, 4, {1, 6}},       {3, {4, 6, 7}, 3, {0, 56}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct hc_shape shape = hc_piece_shape(cases[i].rank, cases[i].shape, cases[i].pieces);
+        cr_assert(shape.rows == cases[i].expected.rows && shape.columns == cases[i].expected.columns,
+                  "case %zu: %llu x %llu", i, (unsigned long long)shape.rows, (unsigned long long)shape.columns);
+    }
+}
+
+/* What will be kept, since its codes would not be smaller, takes no part in the rate. */
+Test(window, sharing_leaves_out_what_is_kept)
+{
+    enum { SMALL = 20, LARGE = 3 };
+    struct hc_kernels kernels;
+    hc_kernels_init(&kernels, HC_TIER_BEST);
+    struct hc_engine engine = engine_of(&kernels, 1);
+    struct matrix *matrices[SMALL + LARGE];
+    struct hc_tensor tensors[SMALL + LARGE];
+    uint8_t rates[SMALL + LARGE] = {0};
+    for (int i = 0; i < SMALL + LARGE; i++) {
+        matrices[i] = i < SMALL ? matrix_make(2, 8) : matrix_make(96, 96);
+        tensors[i] = matrices[i]->tensor;
+    }
+    struct hc_source source = {.tensors = tensors, .tensor_count = SMALL + LARGE};
+    hc_compress_options options;
+    hc_compress_options_init(&options);
+    options.window.bits = 3.5;
+    cr_assert_eq(hc_method_window.share(&engine, &source, &options, NULL, rates, NULL), HC_OK);
+    unsigned sum = 0;
+    for (int i = SMALL; i < SMALL + LARGE; i++)
+        sum += rates[i];
+    cr_assert_eq(sum, 9, "rates %u %u %u", rates[SMALL], rates[SMALL + 1], rates[SMALL + 2]); /* scales take 0.25 */
+    for (int i = 0; i < SMALL + LARGE; i++)
+        matrix_free(matrices[i]);
     engine.table->destroy(&engine);
 }
 

@@ -186,3 +186,19 @@ TIER_TEST(window_rows, tiles)
             cr_assert(out[i] == 0x5555);
     }
 }
+
+/* The largest column of the largest magnitude still fits a sum of 64 bits. */
+TIER_TEST(window_rows, sums_of_squares_fit)
+{
+    enum { N = 40 };
+    float row[N];
+    double to_units[N];
+    uint64_t sums[N] = {0};
+    for (int j = 0; j < N; j++) {
+        row[j] = j % 2 ? -0x1.fffffep-1F : 0x1.fffffep-1F;
+        to_units[j] = 1 << HC_COLUMN_BITS;
+    }
+    kernels->window_rows.squares(row, N, to_units, sums);
+    for (int j = 0; j < N; j++)
+        cr_assert(sums[j] > 0 && sums[j] <= UINT64_MAX / HC_WINDOW_MAX_ROWS, "%llu", (unsigned long long)sums[j]);
+}
