@@ -32,7 +32,7 @@ struct arguments {
     bool k[HC_WINDOW_MAX_K + 1], length[HC_WINDOW_MAX_LENGTH + 1];
     unsigned candidates, tiles;
     uint64_t seed;
-    bool measure;
+    bool measure, random;
     const char *check;
 };
 
@@ -82,9 +82,23 @@ static bool open_coder(struct coder *coder, const struct hc_kernels *kernels, un
     return coder->table && coder->codebook && coder->values && coder->layout && coder->scratch;
 }
 
-static void set_code(struct coder *coder, const struct hc_window_code *code)
+/* The same values at places drawn at random: what the multiplier is held against. */
+static void shuffle(uint16_t *table, size_t count)
+{
+    uint64_t state = 1;
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t other = (size_t)(source_uniform(&state) * (double)(i + 1));
+        uint16_t swap = table[i];
+        table[i] = table[other];
+        table[other] = swap;
+    }
+}
+
+static void set_code(struct coder *coder, const struct hc_window_code *code, bool random)
 {
     hc_window_table(code, coder->table);
+    if (random)
+        shuffle(coder->table, (size_t)1 << code->length);
     coder->kernels->convert.f16_to_f32(coder->table, (size_t)1 << code->length, coder->values);
     coder->scale = hc_window_codebook(coder->table, code->length, coder->codebook);
     coder->kernels->window_encode.prepare(code->k, code->length, coder->codebook, coder->layout);
@@ -165,7 +179,7 @@ static void measure(struct bench *bench, struct candidate *candidates, size_t co
         for (int job = 0; job < jobs; job++) {
             if (ready != job / chunks) {
                 ready = job / chunks;
-                set_code(coder, &candidates[ready].code);
+                set_code(coder, &candidates[ready].code, bench->arguments->random);
             }
             bench->noise[job] = code_chunk(coder, bench->weights + (size_t)(job % chunks) * CHUNK * HC_TILE_WEIGHTS);
         }
@@ -441,6 +455,7 @@ static void print_help(void)
          "  --tiles N        tiles of 256 weights that the printed figure is measured on (default 4096)\n"
          "  --seed N         of weights and candidates, below 65536 (default 1)\n"
          "  --measure        no search: measure the constants that are compiled in, as comma-separated values\n"
+         "  --random         with --measure: the same values, but in an order drawn at random instead of a winding's\n"
          "  --check FILE     compare them with what --measure once printed; exit status 1 if they differ");
 }
 
@@ -484,6 +499,8 @@ static bool parse_option(struct arguments *arguments, int option, const char *te
         return true;
     case 'm':
         return arguments->measure = true;
+    case 'r':
+        return arguments->random = true;
     default:
         arguments->check = text;
         return option == 'c';
@@ -499,6 +516,7 @@ int main(int argc, char **argv)
         {"tiles", required_argument, NULL, 't'},
         {"seed", required_argument, NULL, 's'},
         {"measure", no_argument, NULL, 'm'},
+        {"random", no_argument, NULL, 'r'},
         {"check", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -517,8 +535,10 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (optind != argc)
+    if (optind != argc || (arguments.random && !arguments.measure)) {
+        fprintf(stderr, "multipliers: see --help\n");
         return EXIT_USAGE;
+    }
     bool good;
     if (arguments.check) {
         good = check(&arguments);

@@ -41,7 +41,7 @@ const char *hc_kept_because(const struct hc_tensor *tensor, const hc_compress_op
         return "--keep";
     if (options->only.count && !matches(&options->only, tensor->name))
         return "not in --only";
-    if (options->only.count == 0 && tensor->rank < 2)
+    if (tensor->rank < 2 && (options->only.count == 0 || strcmp(options->method, "window") == 0))
         return "fewer than two dimensions";
     return kept_by_rate(tensor, options);
 }

@@ -6,7 +6,7 @@
 
 /* NULL if the tensor is to be coded, else why not: a static string. By default: tensors of floats with two
  * dimensions or more. options.only, options.keep and what options.window says of embeddings and head (method "window"
- * only) narrow that down. */
+ * only) narrow that down. `pair` also codes vectors that options.only names. */
 const char *hc_kept_because(const struct hc_tensor *tensor, const hc_compress_options *options);
 
 /* Whether an fnmatch pattern matches the name of a tensor of the source. */

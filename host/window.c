@@ -381,7 +381,9 @@ static bool is_smaller(const struct hc_piece *piece, const struct hc_window_fram
     uint64_t bytes[HC_MAX_PARTS];
     hc_type type = hc_type_is_block(piece->tensor->type) ? HC_TYPE_F16 : piece->tensor->type;
     part_bytes(frame, k, frame->bytes != NULL, bytes);
-    return bytes[CODES] + bytes[SCALES] + bytes[COLUMNS] < piece->weights * hc_type_block_bytes(type);
+    uint64_t all = bytes[CODES] + bytes[SCALES] + bytes[COLUMNS];
+    all = (all + HC_PART_ALIGNMENT - 1) / HC_PART_ALIGNMENT * HC_PART_ALIGNMENT;
+    return all < piece->weights * hc_type_block_bytes(type);
 }
 
 static hc_status window_encode(struct hc_engine *engine, const struct hc_piece *piece,

@@ -7,7 +7,7 @@ enum { MAX_BITS = 8 };
 const struct option_spec compress_specs[] = {
     {"output", "DIR", "the new folder to write", 'o'},
     {"method", "NAME", "window (default): overlapping codes; pair: one code for two weights, as published", 0},
-    {"bits", "B", "window: bits per weight, 1 to 6 or 8 (4); a fraction is shared out for the least error", 0},
+    {"bits", "B", "window: bits per weight but for embeddings and head, 1 to 6 or 8 (4); a fraction is shared out", 0},
     {"embed-bits", "K|keep", "window: bits of embeddings, or keep them (6)", 0},
     {"head-bits", "K|keep", "window: bits of the output matrix, or keep it (6)", 0},
     {"bits-for", "PATTERN=K", "window: bits of tensors whose name matches (may be repeated, the first counts)", 0},

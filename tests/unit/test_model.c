@@ -16,8 +16,8 @@ struct weights {
 };
 
 static const struct weights shards[2][3] = {
-    {{"layers.0.experts.weight", "[3,5,3001]", 45015}, {"norm.weight", "[7]", 7}, {"odd.weight", "[3,7]", 21}},
-    {{"large.weight", "[257,4099]", 1053443}, {"tail.weight", "[2,8193]", 16386}, {"conv.weight", "[2,3,5]", 30}},
+    {{"layers.0.experts.weight", "[3,5,3001]", 45015}, {"norm.weight", "[7]", 7}, {"odd.weight", "[9,17]", 153}},
+    {{"large.weight", "[257,4099]", 1053443}, {"tail.weight", "[2,8193]", 16386}, {"conv.weight", "[2,3,20]", 120}},
 };
 
 static float next_weight(uint64_t *state)
