@@ -105,6 +105,24 @@ static void copy(void *state, int threads)
         memcpy(bench->copy + i * part, bench->values + i * part, part * sizeof *bench->copy);
 }
 
+#ifdef __GNUC__
+enum { ADDITIONS = 1 << 26 };
+
+/* One addition after the other, on every thread: a cycle each. */
+static void count(void *state, int threads)
+{
+    (void)state;
+#pragma omp parallel num_threads(threads)
+    {
+        uint64_t x = 0;
+        for (unsigned i = 0; i < ADDITIONS; i++) {
+            x++;
+            __asm__ volatile("" : "+r"(x)); /* or the compiler would add them up */
+        }
+    }
+}
+#endif
+
 /* Seconds of the best repeat, after one that does not count. */
 static double best_time(const struct arguments *arguments, void (*run)(void *state, int threads), void *state,
                         int threads)
@@ -229,6 +247,11 @@ static bool run(struct bench *bench)
     for (size_t i = 0; i < arguments->shape_count; i++)
         if (!run_shape(bench, &arguments->shapes[i]))
             return false;
+#ifdef __GNUC__
+    if (!arguments->csv)
+        printf("clock: %.2f GHz on one thread, %.2f on %d\n", ADDITIONS / best_time(arguments, count, NULL, 1) / 1e9,
+               ADDITIONS / best_time(arguments, count, NULL, arguments->threads) / 1e9, arguments->threads);
+#endif
     if (!arguments->csv)
         printf("a copy: %.1f GB/s on one thread, %.1f on %d, read plus written\n", bench->copy_rate[0] / 1e9,
                bench->copy_rate[1] / 1e9, arguments->threads);
