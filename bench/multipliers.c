@@ -78,7 +78,8 @@ static bool open_coder(struct coder *coder, const struct hc_kernels *kernels, un
                             .values = room(codes * sizeof *coder->values),
                             .layout = room(ops->layout_bytes(k, length)),
                             .scratch = room(ops->scratch_bytes(k, length))};
-    coder->trellis = (struct hc_window_trellis){k, length, coder->codebook, coder->layout};
+    coder->trellis =
+        (struct hc_window_trellis){.k = k, .length = length, .codebook = coder->codebook, .layout = coder->layout};
     return coder->table && coder->codebook && coder->values && coder->layout && coder->scratch;
 }
 
@@ -100,8 +101,10 @@ static void set_code(struct coder *coder, const struct hc_window_code *code, boo
     if (random)
         shuffle(coder->table, (size_t)1 << code->length);
     coder->kernels->convert.f16_to_f32(coder->table, (size_t)1 << code->length, coder->values);
-    coder->scale = hc_window_codebook(coder->table, code->length, coder->codebook);
-    coder->kernels->window_encode.prepare(code->k, code->length, coder->codebook, coder->layout);
+    coder->scale = hc_window_codebook(code, coder->table, coder->codebook);
+    coder->trellis.multiplier = code->multiplier;
+    coder->trellis.all = random;
+    coder->kernels->window_encode.prepare(&coder->trellis);
 }
 
 /* Sum of the squared errors of CHUNK tiles. */

@@ -242,10 +242,12 @@ static bool codec_open(struct codec *codec, unsigned k, unsigned length)
     codec->layout = aligned(codec->ops.layout_bytes(k, length));
     if (!codec->table || !codec->codebook || !codec->layout)
         return false;
-    hc_window_table(hc_window_code_find(k, length), codec->table);
-    codec->scale = hc_window_codebook(codec->table, length, codec->codebook);
-    codec->ops.prepare(k, length, codec->codebook, codec->layout);
-    codec->trellis = (struct hc_window_trellis){k, length, codec->codebook, codec->layout};
+    const struct hc_window_code *code = hc_window_code_find(k, length);
+    hc_window_table(code, codec->table);
+    codec->scale = hc_window_codebook(code, codec->table, codec->codebook);
+    codec->trellis = (struct hc_window_trellis){
+        .k = k, .length = length, .multiplier = code->multiplier, .codebook = codec->codebook, .layout = codec->layout};
+    codec->ops.prepare(&codec->trellis);
     return true;
 }
 

@@ -185,9 +185,10 @@ static bool make_coder(struct coder *c, const struct bench *bench, const struct 
     if (!c->table || !c->codebook || !c->weights || !c->layout || !c->scratch || !c->codes)
         return false;
     hc_window_table(c->code, c->table);
-    c->scale = hc_window_codebook(c->table, length, c->codebook);
-    ops->prepare(k, length, c->codebook, c->layout);
-    c->trellis = (struct hc_window_trellis){k, length, c->codebook, c->layout};
+    c->scale = hc_window_codebook(c->code, c->table, c->codebook);
+    c->trellis = (struct hc_window_trellis){
+        .k = k, .length = length, .multiplier = c->code->multiplier, .codebook = c->codebook, .layout = c->layout};
+    ops->prepare(&c->trellis);
     for (size_t i = 0; i < c->tiles * HC_TILE_WEIGHTS; i++) {
         long x = lrintf(weight_at(bench, i) * c->scale);
         c->weights[i] = (int16_t)(x > 32767 ? 32767 : x < -32767 ? -32767 : x);

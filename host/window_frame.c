@@ -1,5 +1,6 @@
 #include "window_frame.h"
 
+#include "moments.h"
 #include "philox.h"
 
 #include <math.h>
@@ -12,13 +13,13 @@
 static const float octave[HC_WINDOW_OCTAVE] = {1.0F,        1.09050775F, 1.18920708F, 1.29683959F,
                                                1.41421354F, 1.54221082F, 1.68179286F, 1.83400810F};
 
-/* The nearest step to a root mean square: 8 log2 of it, from its square, which lies between two of the 4 steps to an
+/* The nearest step to a scale: 8 log2 of it, from its square, which lies between two of the 4 steps to an
  * octave of a square. By comparison, since no library's logarithm is the same everywhere. */
-static int step_of(double mean_square)
+static int step_of(double square)
 {
     static const double between[] = {0.5452538663326288, 0.6484197773255048, 0.7711054127039704, 0.9170040432046712};
     int exponent, n = 0;
-    double mantissa = frexp(mean_square, &exponent);
+    double mantissa = frexp(square, &exponent);
     for (size_t i = 0; i < sizeof between / sizeof *between; i++)
         n += mantissa >= between[i];
     int step = 4 * (exponent - 1) + n;
@@ -30,18 +31,63 @@ static int floor_octave(int step)
     return (step >= 0 ? step : step - (HC_WINDOW_OCTAVE - 1)) / HC_WINDOW_OCTAVE;
 }
 
-/* The largest scale has a byte of 248 to 255, and what is smaller by more than that has 1; 0 stands for zeros. */
-static void set_bytes(struct hc_window_frame *frame, const double *norms2)
+/* Of the mean: below it an input counts as this. Inputs of zero would ask for scales without end. */
+static const double LEAST_INPUT = 0x1p-24;
+
+/* By square roots, which are the same everywhere. */
+static double believed(double input, double norm2, unsigned trust)
+{
+    double root = sqrt(sqrt(input)), other = 1 / sqrt(sqrt(norm2)), product = 1;
+    for (unsigned quarter = 0; quarter < HC_MOMENTS_MEASURED; quarter++)
+        product *= quarter < trust ? root : other;
+    return product;
+}
+
+void hc_window_inputs(double *inputs, const double *norms2, const struct hc_moments_vector *moments)
+{
+    double all = 0, told = 0, taken = 0;
+    for (uint64_t j = 0; j < moments->count; j++)
+        all += (double)moments->values[j];
+    double least = all / (double)moments->count * LEAST_INPUT;
+    for (uint64_t j = 0; j < moments->count; j++) {
+        double input = (double)moments->values[j] > least ? (double)moments->values[j] : least;
+        bool mixed = moments->trust < HC_MOMENTS_MEASURED && norms2[j] > 0;
+        inputs[j] = mixed ? believed(input, norms2[j], moments->trust) : input;
+        told += norms2[j] * input;
+        taken += norms2[j] * inputs[j];
+    }
+    for (uint64_t j = 0; taken > 0 && j < moments->count; j++)
+        inputs[j] *= told / taken;
+}
+
+/* Squares of the scales of columns with mean squares c^2 and inputs with second moments h: c / h^(1/2), under which
+ * errors do least harm (window_frame.h), times what gives the columns that are divided by them a mean square of 1. They
+ * take the place of the inputs. */
+static void set_squares(double *squares, const double *norms2, uint64_t columns)
+{
+    double energy = 0;
+    for (uint64_t j = 0; j < columns; j++) {
+        double input = squares[j];
+        squares[j] = sqrt(norms2[j] / input);
+        energy += sqrt(norms2[j] * input);
+    }
+    for (uint64_t j = 0; j < columns; j++)
+        squares[j] *= energy / (double)columns;
+}
+
+/* From the squares of the scales. The largest one has a byte of 248 to 255, and what is smaller by more than that has
+ * 1; 0 stands for zeros. */
+static void set_bytes(struct hc_window_frame *frame, const double *squares)
 {
     double most = 0;
     for (uint64_t j = 0; j < frame->columns; j++)
-        most = norms2[j] > most ? norms2[j] : most;
+        most = squares[j] > most ? squares[j] : most;
     frame->exponent = most > 0 ? floor_octave(step_of(most)) - 31 : 0;
     if (frame->exponent < HC_WINDOW_MIN_EXPONENT)
         frame->exponent = HC_WINDOW_MIN_EXPONENT;
     for (uint64_t j = 0; j < frame->columns; j++) {
-        int byte = norms2[j] > 0 ? step_of(norms2[j]) - HC_WINDOW_OCTAVE * frame->exponent : 0;
-        frame->bytes[j] = (uint8_t)(norms2[j] > 0 && byte < 1 ? 1 : byte);
+        int byte = squares[j] > 0 ? step_of(squares[j]) - HC_WINDOW_OCTAVE * frame->exponent : 0;
+        frame->bytes[j] = (uint8_t)(squares[j] > 0 && byte < 1 ? 1 : byte);
     }
 }
 
@@ -166,7 +212,7 @@ hc_status hc_window_frame_fit(struct hc_window_frame *frame, struct hc_engine *e
                               struct hc_error *error)
 {
     float *largest = NULL;
-    double *own = NULL;
+    double *own = NULL, *squares = NULL;
     uint64_t bad = 0;
     hc_status status = HC_OK;
     *frame = (struct hc_window_frame){.seed = seed};
@@ -188,13 +234,23 @@ hc_status hc_window_frame_fit(struct hc_window_frame *frame, struct hc_engine *e
     }
     if (columns == HC_COLUMNS_NORM || norms2)
         HC_TRY(mean_squares(engine, piece, largest, own, error));
+    if (columns == HC_COLUMNS_NORM && piece->tensor->moments) {
+        squares = malloc(piece->columns * sizeof *squares);
+        if (!squares) {
+            status = hc_no_memory(error);
+            goto done;
+        }
+        hc_window_inputs(squares, own, piece->tensor->moments);
+        set_squares(squares, own, piece->columns);
+    }
     if (columns == HC_COLUMNS_NORM)
-        set_bytes(frame, own);
+        set_bytes(frame, squares ? squares : own);
     else
         frame->exponent = largest_exponent(largest, piece->columns);
     set_factors(frame);
 done:
     free(largest);
+    free(squares);
     if (own != norms2)
         free(own);
     if (status != HC_OK || *kept_because)
@@ -226,9 +282,13 @@ static hc_status add_encoder(struct hc_window_coder *coder, const struct hc_kern
     coder->layout = alloc_aligned(ops->layout_bytes(k, length));
     if (!coder->codebook || !coder->layout)
         return hc_no_memory(error);
-    coder->full_scale = hc_window_codebook(coder->table, length, coder->codebook);
-    ops->prepare(k, length, coder->codebook, coder->layout);
-    coder->trellis = (struct hc_window_trellis){k, length, coder->codebook, coder->layout};
+    coder->full_scale = hc_window_codebook(&coder->code, coder->table, coder->codebook);
+    coder->trellis = (struct hc_window_trellis){.k = k,
+                                                .length = length,
+                                                .multiplier = coder->code.multiplier,
+                                                .codebook = coder->codebook,
+                                                .layout = coder->layout};
+    ops->prepare(&coder->trellis);
     return HC_OK;
 }
 

@@ -22,13 +22,22 @@ struct hc_window_frame {
     float *to_code, *from_code;       /* 16 tile_columns: sign / scale, and sign scale; 0 in columns of zeros */
 };
 
-/* The frame of a matrix that is to be coded, from its column norms, or for columns == HC_COLUMNS_NONE from its largest
- * weight. Both come from maxima and integer sums: they depend neither on threads, nor on devices, nor on how the rows
- * are cut. norms2: NULL, or room for `piece->columns` mean squares. *kept_because is a static string if the piece
- * cannot be coded, else NULL. */
+/* The frame of a matrix that is to be coded, from its column norms c and, if the tensor has them, the second moments h
+ * of its inputs, or for columns == HC_COLUMNS_NONE from its largest weight. Norms and largest weights come from maxima
+ * and integer sums: they depend neither on threads, nor on devices, nor on how the rows are cut.
+ *
+ * Rotation spreads the error evenly over what was divided by the scales s, so that column j errs by e_j^2 ~ s_j^2 mean
+ * (c^2 / s^2). What the outputs err by, sum_j h_j e_j^2, is then least for s_j = c_j^(1/2) h_j^(-1/4) (Cauchy and
+ * Schwarz); without h, as if large inputs met small columns: s_j = c_j. norms2: NULL, or room for `piece->columns` mean
+ * squares. *kept_because is a static string if the piece cannot be coded, else NULL. */
 hc_status hc_window_frame_fit(struct hc_window_frame *frame, struct hc_engine *engine, const struct hc_piece *piece,
                               hc_columns columns, uint32_t seed, double *norms2, const char **kept_because,
                               struct hc_error *error);
+
+/* The second moments of the inputs as far as they are believed (moments.h), so scaled that the expected energy of the
+ * outputs, sum_j c_j^2 h_j, stays. inputs, norms2: one number per column. */
+struct hc_moments_vector;
+void hc_window_inputs(double *inputs, const double *norms2, const struct hc_moments_vector *moments);
 
 /* The frame of a stored matrix. bytes: its columns, which are copied, or NULL. */
 hc_status hc_window_frame_restore(struct hc_window_frame *frame, uint64_t rows, uint64_t columns, unsigned block,

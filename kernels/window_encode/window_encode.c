@@ -4,52 +4,67 @@
 #include <string.h>
 
 #include "convert/convert.h"
+#include "window_encode_branch.h"
 
-/* The largest metric of a path: narrow ones saturate there, wide ones stay below it. */
-static const uint32_t narrow_largest = 32767, wide_largest = UINT32_C(3) << 29;
-
-float hc_window_codebook(const uint16_t *table, unsigned length, int16_t *codebook)
+float hc_window_codebook(const struct hc_window_code *code, const uint16_t *table, int16_t *codebook)
 {
     struct hc_convert_ops convert;
     float value, largest = 0;
     hc_convert_c(&convert);
-    for (uint32_t theta = 0; theta < 1u << length; theta++) {
+    for (uint32_t theta = 0; theta < 1u << code->length; theta++) {
         convert.f16_to_f32(&table[theta], 1, &value);
         largest = fmaxf(largest, fabsf(value));
     }
     float scale = (float)HC_WINDOW_FULL_SCALE / largest;
-    for (uint32_t theta = 0; theta < 1u << length; theta++) {
+    for (uint32_t theta = 0; theta < 1u << code->length; theta++) {
+        uint16_t place = (uint16_t)(theta * code->multiplier);
         convert.f16_to_f32(&table[theta], 1, &value);
-        codebook[theta] = (int16_t)lrintf(value * scale);
+        codebook[place >> (HC_WINDOW_MAX_LENGTH - code->length)] = (int16_t)lrintf(value * scale);
     }
     return scale;
 }
 
-/* ---- The cost of a branch ------------------------------------------------------------------- */
+/* ---- The branches looked at ----------------------------------------------------------------- */
 
-static int32_t halved(int32_t x)
+/* The j in the order of their places, by insertion; returns how far these are from multiples of their distance. */
+static int32_t find_order(const struct hc_window_trellis *trellis, uint8_t *order)
 {
-    return (x + 32768) / 2 - 16384;
+    const uint32_t all = 1u << trellis->k;
+    int32_t sum = 0;
+    for (uint32_t j = 0; j < all; j++) {
+        uint32_t place = branch_place(trellis, 0, j), at = j;
+        for (; at > 0 && branch_place(trellis, 0, order[at - 1]) > place; at--)
+            order[at] = order[at - 1];
+        order[at] = (uint8_t)j;
+        sum += (int32_t)place;
+    }
+    memcpy(order + all, order, all);
+    sum -= (int32_t)((all - 1) << (trellis->length - 1));
+    return (sum - (sum & (int32_t)(all - 1))) / (int32_t)all;
 }
 
-static int32_t held(int32_t d)
+/* How many entries of the codebook are less than the middle of every bucket. */
+static void count_less(const struct hc_window_trellis *trellis, uint32_t *less)
 {
-    return d < INT16_MIN ? INT16_MIN : d > INT16_MAX ? INT16_MAX : d;
+    memset(less, 0, 1024 * sizeof *less);
+    for (uint32_t u = 0; u < 1u << trellis->length; u++) {
+        int32_t bucket = (trellis->codebook[u] + 32736) / 64 + 1;
+        if (bucket < 1024)
+            less[bucket]++;
+    }
+    for (unsigned bucket = 1; bucket < 1024; bucket++)
+        less[bucket] += less[bucket - 1];
 }
 
-static int32_t weighted(int32_t d, int32_t importance)
+void hc_window_find_near(const struct hc_window_trellis *trellis, struct hc_window_near *near)
 {
-    return (int32_t)((d * (int64_t)importance + (1 << 14) + ((int64_t)1 << 32)) / (1 << 15)) - (1 << 17);
-}
-
-static uint32_t narrow_cost(int32_t d)
-{
-    return (uint32_t)(d * d + (1 << 14)) >> 15;
-}
-
-static uint32_t wide_cost(int32_t d)
-{
-    return (uint32_t)(d * d) >> 4;
+    const unsigned k = trellis->k, length = trellis->length, n = hc_window_near(k, length);
+    const uint32_t group = hc_window_group(k, length), apart = 1u << (length - k);
+    uint32_t less[1024], before = (group << k) / 2 + (uint32_t)find_order(trellis, near->order);
+    count_less(trellis, less);
+    before += (n - 1) / 2 * apart - n % 2 * (apart / 2) + (1u << (length - 1));
+    for (unsigned bucket = 0; bucket < 1024; bucket++)
+        near->start[bucket] = (uint16_t)((less[bucket] - before) & ((1u << length) - 1));
 }
 
 /* ---- Steps ---------------------------------------------------------------------------------- */
@@ -58,40 +73,47 @@ static uint32_t wide_cost(int32_t d)
 struct tile {
     const struct hc_window_trellis *trellis;
     const int16_t *weights, *importance;
-    bool wide, saturated;
-    uint32_t *before, *after; /* metrics of all states around a step */
-    uint8_t *choices;         /* j of every state after every step */
+    bool wide, all, saturated; /* all: branches, not only the near ones */
+    uint32_t *before, *after;  /* metrics of all states around a step */
+    uint8_t *choices;          /* j of every state after every step */
 };
 
 static size_t state_count(const struct hc_window_trellis *trellis)
 {
-    return (size_t)1 << (trellis->length - trellis->k);
+    return (size_t)state_mask(trellis) + 1;
 }
 
-static uint32_t branch_cost(const struct tile *tile, unsigned at, uint32_t theta)
+/* The least metric of the state at r after a step, and the lowest branch that it comes by: one of n in order. */
+static uint32_t least_sum(const struct tile *tile, unsigned at, uint32_t r, const uint8_t *order, unsigned n,
+                          uint8_t *choice)
 {
-    int32_t weight = tile->weights[at], value = tile->trellis->codebook[theta];
-    bool halve = tile->wide || tile->trellis->k <= 4;
-    int32_t d = halve ? halved(weight) - halved(value) : held(weight - value);
-    if (tile->importance)
-        d = weighted(d, tile->importance[at]);
-    return tile->wide ? wide_cost(d) : narrow_cost(d);
+    const struct hc_window_trellis *trellis = tile->trellis;
+    const int16_t *importance = tile->importance ? tile->importance + at : NULL;
+    uint32_t least = UINT32_MAX;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t u = branch_place(trellis, r, order[i]);
+        uint32_t sum =
+            tile->before[u & state_mask(trellis)] +
+            branch_cost(tile->wide, tile->wide || trellis->k != 5, tile->weights[at], importance, trellis->codebook[u]);
+        if (i == 0 || sum < least || (sum == least && order[i] < *choice)) {
+            least = sum;
+            *choice = order[i];
+        }
+    }
+    return least;
 }
 
 static void run_step(struct tile *tile, unsigned step)
 {
-    size_t states = state_count(tile->trellis);
-    unsigned k = tile->trellis->k;
-    for (uint32_t s = 0; s < states; s++) {
-        uint32_t least = UINT32_MAX, choice = 0;
-        for (uint32_t j = 0; j < 1u << k; j++) {
-            uint32_t theta = s << k | j, before = tile->before[theta & (states - 1)];
-            uint32_t sum = before + branch_cost(tile, step % HC_TILE_WEIGHTS, theta);
-            choice = sum < least ? j : choice;
-            least = sum < least ? sum : least;
-        }
-        tile->choices[step * states + s] = (uint8_t)choice;
-        tile->after[s] = !tile->wide && least > narrow_largest ? narrow_largest : least;
+    const struct hc_window_trellis *trellis = tile->trellis;
+    const struct hc_window_near *near = trellis->layout;
+    const unsigned at = step % HC_TILE_WEIGHTS;
+    const unsigned n = tile->all ? 1u << trellis->k : hc_window_near(trellis->k, trellis->length);
+    size_t states = state_count(trellis);
+    for (uint32_t r = 0; r < states; r++) {
+        const uint8_t *order = near->order + first_near(trellis, tile->weights[at], r);
+        uint32_t least = least_sum(tile, at, r, order, n, &tile->choices[step * states + r]);
+        tile->after[r] = !tile->wide && least > narrow_largest ? narrow_largest : least;
     }
 }
 
@@ -134,7 +156,7 @@ static uint32_t follow(const struct tile *tile, uint32_t state, unsigned from, u
     for (unsigned step = from; step-- > to;) {
         uint8_t choice = tile->choices[step * states + state];
         j[step % HC_TILE_WEIGHTS] = choice;
-        state = (state << tile->trellis->k | choice) & (uint32_t)(states - 1);
+        state = branch_place(tile->trellis, state, choice) & state_mask(tile->trellis);
     }
     return state;
 }
@@ -150,7 +172,7 @@ static bool splice(struct tile *tile, uint32_t x, unsigned seam, uint8_t *j)
     return !tile->saturated && follow(tile, joint, end, seam, j) == x;
 }
 
-/* False if metrics saturated. */
+/* False if metrics saturated, or the path does not close. */
 static bool find_path(struct tile *tile, uint8_t *j)
 {
     unsigned seam = hc_window_seam(tile->trellis->k, tile->trellis->length), end = HC_TILE_WEIGHTS + seam;
@@ -190,8 +212,8 @@ static void tiles(const struct hc_window_trellis *trellis, const int16_t *weight
                             .before = metrics,
                             .after = metrics + state_count(trellis),
                             .choices = (uint8_t *)(metrics + 2 * state_count(trellis))};
-        if (!find_path(&tile, j)) {
-            tile.wide = true;
+        if (trellis->all || !find_path(&tile, j)) {
+            tile.wide = tile.all = true;
             tile.saturated = false;
             find_path(&tile, j);
         }
@@ -203,15 +225,12 @@ static size_t layout_bytes(unsigned k, unsigned length)
 {
     (void)k;
     (void)length;
-    return 0;
+    return sizeof(struct hc_window_near);
 }
 
-static void prepare(unsigned k, unsigned length, const int16_t *codebook, void *layout)
+static void prepare(const struct hc_window_trellis *trellis)
 {
-    (void)k;
-    (void)length;
-    (void)codebook;
-    (void)layout;
+    hc_window_find_near(trellis, trellis->layout);
 }
 
 static size_t scratch_bytes(unsigned k, unsigned length)

@@ -4,24 +4,38 @@
  * theta mod 2^(L-k) to the state theta >> k; *which* of the 2^k branches into a state, its low k bits, is called j: the
  * bits that leave the window, and those that are stored for this weight.
  *
+ * States and codes are numbered by their *places*, as L-k and L bits: r = s A mod 2^(L-k) for the state s, u = theta A
+ * mod 2^L for the code theta. Branch j into r is the code at u = (2^k r + j A) mod 2^L, and comes from the state at
+ * u mod 2^(L-k). So for one j, what leads to neighbouring r lies side by side on the winding: of a *group* of states,
+ * only the few branches that come near a weight are looked at.
+ *
+ * Groups are of g = hc_window_group(k, L) consecutive r. The 2^k branches are taken in the order of j A mod 2^L, about
+ * 2^(L-k) apart, and that without end, the first after the last. Looked at are n = hc_window_near(k, L) that follow one
+ * another, from the one of number e on, for the group that begins at r:
+ *     e = ((start[b] - 2^k r) mod 2^L) >> (L-k)       b = (w + 32768) >> 6, the bucket of the weight w
+ *     start[b] = (p - 2^k g / 2 - a + (n odd: 2^(L-k-1)) - ((n-1) >> 1) 2^(L-k)) mod 2^L
+ * so that their middle is nearest to p, the place of the middle of the bucket, which is the number of codebook entries
+ * less than 64 b - 32736, minus 2^(L-1); a is how far the branches lie from multiples of 2^(L-k) on an average, (sum
+ * over j of (j A mod 2^L) - 2^(L-1) (2^k - 1)) / 2^k, rounded down. With n = 2^k these are all branches.
+ *
  * Weights and codebook are 16-bit numbers in one scale. With the path metric M of every state, a step of weight w goes
- *     d     = (w >> 1) - (codebook[theta] >> 1)            shifts round down; but for k = 5:
- *     d     = w - codebook[theta], held within -32768 .. 32767
+ *     d     = (w >> 1) - (codebook[u] >> 1)   shifts round down; but for k = 5:
+ *     d     = w - codebook[u], held within -32768 .. 32767
  *     d     = (d r + 2^14) >> 15              with importance r, 0 .. 32767, of this position; else as it is
  *   narrow (k <= 5):
  *     q     = (d d + 2^14) >> 15              0 .. 32768
- *     M'[s] = min over j of min(M[theta mod 2^(L-k)] + q, 32767),   theta = 2^k s + j
+ *     M'[r] = min over j of min(M[u mod 2^(L-k)] + q, 32767),   u = (2^k r + j A) mod 2^L, j of those looked at
  *   wide (k >= 6):
  *     q     = (d d) >> 4                      0 .. 2^26
- *     M'[s] = min over j of M[theta mod 2^(L-k)] + q
+ *     M'[r] = min over j of M[u mod 2^(L-k)] + q
  *   after step t, if t mod 16 = 15: the least M' is subtracted from all of them, so that 32 bits hold a wide one.
- * A path is followed backwards: into the state s comes the lowest j of the least M[..] + q (before it is held to
- * 32767).
+ * A path is followed backwards: into the state r comes the lowest j, of those looked at, of the least M[..] + q (before
+ * it is held to 32767).
  *
  * The string is cyclic, so the path must begin and end in one state. With S = hc_window_seam(k, L), W =
  * hc_window_splice(L), and time t the moment before step t:
  *  1. From zero metrics at time 0, 256 + S steps; step t is that of weight t mod 256.
- *  2. Back from the state of the least metric at time 2 S (the lowest such state): x, the state at time S.
+ *  2. Back from the state of the least metric at time 2 S (the lowest such r): x, the state at time S.
  *  3. From x at time 256 + S back over 256 steps: y, the state at time S. If y = x, the path has closed. Otherwise the
  *     same once more with y in the place of x. (Paths that go backwards soon meet, so the second nearly always closes.)
  *  4. If it has not, the part behind the seam is found anew: with the last y as x, the path from x at time 256 + S back
@@ -29,8 +43,8 @@
  *     2^29); after steps S .. S + W - 1, the path is followed from time S + W on down to time S, where it is to be x.
  *
  * Metrics of weights far outside of what the codebook reaches may saturate: if a least metric that is subtracted is
- * 32767, or the path of 4. does not begin in x, the tile is encoded by wide arithmetic (with halves for k = 5, too), by
- * plain C in every tier.
+ * 32767, or the path of 4. does not begin in x, the tile is encoded by wide arithmetic (with halves for k = 5, too)
+ * with all branches, by plain C in every tier. Then every state is reached from x within W steps, and the path closes.
  */
 #ifndef HC_KERNELS_WINDOW_ENCODE_H
 #define HC_KERNELS_WINDOW_ENCODE_H
@@ -46,7 +60,7 @@ static inline unsigned hc_window_seam(unsigned k, unsigned length)
         return k <= 2 ? 32 : 16;
     if (length <= 14)
         return k <= 2 ? 48 : 32;
-    return 96;
+    return k <= 3 ? 96 : 128;
 }
 
 /* Steps found anew where a path does not close of itself, up to 128. */
@@ -55,17 +69,44 @@ static inline unsigned hc_window_splice(unsigned length)
     return length <= 12 ? 48 : 96;
 }
 
-/* A codebook made ready. Owned by the caller, who fills it with `prepare`. */
+/* States that go together: those whose metrics fill 512 bits, or all. */
+static inline unsigned hc_window_group(unsigned k, unsigned length)
+{
+    unsigned states = 1u << (length - k), fill = k <= 5 ? 32 : 16;
+    return states < fill ? states : fill;
+}
+
+/* Branches looked at: they lie about 2^-k of the winding apart, those of a group reach over group / states of it, and
+ * two more lie beside these; four where k >= 5, as their distances are less even. All for k <= 2, as they would be most
+ * of them, and for k = 8. What is not looked at costs at most 0.004 dB, for any (k, L). */
+static inline unsigned hc_window_near(unsigned k, unsigned length)
+{
+    unsigned all = 1u << k, fill = k <= 5 ? 32 : 16, reach = (fill << 2 * k) >> length;
+    unsigned near = (k <= 4 ? 2 : 4) + (reach ? reach : 1);
+    return k <= 2 || k == 8 || near > all ? all : near;
+}
+
+/* A codebook and what is made of it. Owned by the caller, who sets all, and has `prepare` fill the layout. */
 struct hc_window_trellis {
     unsigned k, length;
-    const int16_t *codebook; /* 2^length entries, by theta */
-    const void *layout;      /* the tier's own order of it; 64-byte aligned */
+    uint16_t multiplier;     /* A 2^(16-L), as in struct hc_window_code */
+    const int16_t *codebook; /* 2^length entries, by u */
+    bool all;                /* encode by plain C with wide arithmetic and all branches, which is slow */
+    void *layout;            /* 64-byte aligned: struct hc_window_near, then the tier's own order of the codebook */
 };
 
+/* Which branches are looked at: every layout begins with it. */
+struct hc_window_near {
+    uint16_t start[1024];
+    uint8_t order[2 << HC_WINDOW_MAX_K]; /* all j in the order of j A mod 2^L, twice */
+};
+
+void hc_window_find_near(const struct hc_window_trellis *trellis, struct hc_window_near *near);
+
 struct hc_window_encode_ops {
-    /* Bytes of a layout, may be 0; prepare fills it from codebook. */
+    /* Bytes of a layout; prepare fills it from the rest of the trellis. */
     size_t (*layout_bytes)(unsigned k, unsigned length);
-    void (*prepare)(unsigned k, unsigned length, const int16_t *codebook, void *layout);
+    void (*prepare)(const struct hc_window_trellis *trellis);
     /* Bytes of scratch that `tiles` needs; 64-byte aligned, no contents expected or left. */
     size_t (*scratch_bytes)(unsigned k, unsigned length);
     /* Encodes `count` tiles. weights: 256 each, in stream order; -32767 .. 32767. importance: 256 numbers for all
@@ -77,9 +118,9 @@ struct hc_window_encode_ops {
 /* Largest magnitude of a codebook entry; weights reach up to it and a little beyond (they are held to 32767). */
 enum { HC_WINDOW_FULL_SCALE = 32700 };
 
-/* The codebook of a table of normative values (hc_window_table), and its scale: codebook = round(value scale), ties to
- * even, scale = HC_WINDOW_FULL_SCALE / largest value, as a float32. */
-float hc_window_codebook(const uint16_t *table, unsigned length, int16_t *codebook);
+/* The codebook of a table of normative values (hc_window_table of `code`), and its scale: codebook[u] = round(value
+ * scale), ties to even, scale = HC_WINDOW_FULL_SCALE / largest value, as a float32. */
+float hc_window_codebook(const struct hc_window_code *code, const uint16_t *table, int16_t *codebook);
 
 void hc_window_encode_c(struct hc_window_encode_ops *ops);
 void hc_window_encode_avx2(struct hc_window_encode_ops *ops);

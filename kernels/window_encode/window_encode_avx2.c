@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef __m256i vec;
-enum { VEC_BYTES = 32, GROUP = 8, LANE_BITS = 2 };
+enum { VEC_BYTES = 32, LANE_BITS = 2 };
 
 static inline vec vec_load(const void *p)
 {
@@ -94,10 +94,10 @@ static inline vec vec_min32(vec a, vec b)
     return _mm256_min_epu32(a, b);
 }
 
-/* Two bits for every lane. */
-static inline uint32_t vec_equal16(vec a, vec b)
+/* Two bits for every lane: a is not greater. */
+static inline uint32_t vec_not_above16(vec a, vec b)
 {
-    return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi16(a, b));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi16(_mm256_min_epu16(a, b), a));
 }
 
 /* Elements 0, 2, 4 .. of a, then of b: metrics, so none is negative. */
@@ -129,6 +129,12 @@ static inline vec vec_odd32(vec a, vec b)
 static inline vec vec_split16(vec a)
 {
     return _mm256_blend_epi32(vec_even16(a, a), vec_odd16(a, a), 0xf0);
+}
+
+/* Byte i of every 16 is that of a at index i. */
+static inline vec vec_shuffle(vec a, vec index)
+{
+    return _mm256_shuffle_epi8(a, index);
 }
 
 #include "window_encode_lanes.inc"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef __m512i vec;
-enum { VEC_BYTES = 64, GROUP = 16, LANE_BITS = 1 };
+enum { VEC_BYTES = 64, LANE_BITS = 1 };
 
 static inline vec vec_load(const void *p)
 {
@@ -96,10 +96,10 @@ static inline vec vec_min32(vec a, vec b)
     return _mm512_min_epu32(a, b);
 }
 
-/* A bit for every lane. */
-static inline uint32_t vec_equal16(vec a, vec b)
+/* A bit for every lane: a is not greater. */
+static inline uint32_t vec_not_above16(vec a, vec b)
 {
-    return _mm512_cmpeq_epi16_mask(a, b);
+    return _mm512_cmple_epu16_mask(a, b);
 }
 
 /* Elements 0, 2, 4 .. of a, then of b. */
@@ -134,6 +134,12 @@ static inline vec vec_odd32(vec a, vec b)
 static inline vec vec_split16(vec a)
 {
     return _mm512_mask_blend_epi32(0xff00, vec_even16(a, a), vec_odd16(a, a));
+}
+
+/* Byte i is that of a at index i. */
+static inline vec vec_shuffle(vec a, vec index)
+{
+    return _mm512_permutexvar_epi8(index, a);
 }
 
 #include "window_encode_lanes.inc"

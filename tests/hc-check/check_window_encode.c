@@ -29,6 +29,15 @@ static void fill_case(struct check *c, int16_t *weights, size_t n)
     fill_weights(&c->random, weights, n, check_below(&c->random, 2) ? 9000 : 18000);
 }
 
+static struct hc_window_trellis trellis_of(const struct shape *shape, const int16_t *codebook, void *layout)
+{
+    return (struct hc_window_trellis){.k = shape->k,
+                                      .length = shape->length,
+                                      .multiplier = hc_window_code_find(shape->k, shape->length)->multiplier,
+                                      .codebook = codebook,
+                                      .layout = layout};
+}
+
 static void encode(struct check *c, const struct check_tier *tier, const int16_t *codebook, const int16_t *weights,
                    const int16_t *importance, size_t tiles, uint8_t *codes)
 {
@@ -42,8 +51,8 @@ static void encode(struct check *c, const struct check_tier *tier, const int16_t
         check_fail(c, "scratch: out of memory", CHECK_WHOLE, 0);
         return;
     }
-    ops->prepare(shape->k, shape->length, codebook, layout);
-    struct hc_window_trellis trellis = {shape->k, shape->length, codebook, layout};
+    struct hc_window_trellis trellis = trellis_of(shape, codebook, layout);
+    ops->prepare(&trellis);
     void (*run)(const struct hc_window_trellis *, const int16_t *, const int16_t *, size_t, void *, uint8_t *);
     CHECK_KERNEL(tier, c->op, run);
     run(&trellis, weights, importance, tiles, scratch, codes);
@@ -54,8 +63,9 @@ static int16_t *make_codebook(struct check *c, const struct shape *shape)
 {
     uint16_t *table = check_buffer(c, sizeof *table << shape->length, 0);
     int16_t *codebook = check_buffer(c, sizeof *codebook << shape->length, CHECK_FLUSH);
-    hc_window_table(hc_window_code_find(shape->k, shape->length), table);
-    hc_window_codebook(table, shape->length, codebook);
+    const struct hc_window_code *code = hc_window_code_find(shape->k, shape->length);
+    hc_window_table(code, table);
+    hc_window_codebook(code, table, codebook);
     return codebook;
 }
 
@@ -119,7 +129,7 @@ static void bench(struct check_bench *b)
     int16_t *codebook = check_bench_alloc(b, sizeof *codebook << shape->length);
     void *layout = check_bench_alloc(b, ops->layout_bytes(shape->k, shape->length) + 64);
     struct work work = {ops,
-                        {shape->k, shape->length, codebook, layout},
+                        trellis_of(shape, codebook, layout),
                         check_bench_alloc(b, n * sizeof *work.weights),
                         check_bench_alloc(b, ops->scratch_bytes(shape->k, shape->length)),
                         check_bench_alloc(b, n / 8 * shape->k),
@@ -127,9 +137,10 @@ static void bench(struct check_bench *b)
     if (table == NULL || codebook == NULL || layout == NULL || work.weights == NULL || work.scratch == NULL ||
         work.codes == NULL)
         return;
-    hc_window_table(hc_window_code_find(shape->k, shape->length), table);
-    fill_weights(&b->random, work.weights, n, hc_window_codebook(table, shape->length, codebook));
-    ops->prepare(shape->k, shape->length, codebook, layout);
+    const struct hc_window_code *code = hc_window_code_find(shape->k, shape->length);
+    hc_window_table(code, table);
+    fill_weights(&b->random, work.weights, n, hc_window_codebook(code, table, codebook));
+    ops->prepare(&work.trellis);
     check_bench_run(b, n, n * sizeof *work.weights + n / 8 * shape->k, pass, &work);
 }
 

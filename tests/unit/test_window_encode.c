@@ -84,22 +84,23 @@ static void *aligned(size_t bytes)
 static void ready(struct coder *coder)
 {
     const struct hc_window_encode_ops *ops = &coder->kernels->window_encode;
-    ops->prepare(coder->trellis.k, coder->trellis.length, coder->codebook, coder->layout);
     coder->trellis.codebook = coder->codebook;
     coder->trellis.layout = coder->layout;
+    ops->prepare(&coder->trellis);
 }
 
 static struct coder open_coder(const struct hc_kernels *kernels, unsigned k, unsigned length)
 {
     const struct hc_window_encode_ops *ops = &kernels->window_encode;
+    const struct hc_window_code *code = hc_window_code_find(k, length);
     struct coder coder = {.kernels = kernels,
-                          .trellis = {.k = k, .length = length},
+                          .trellis = {.k = k, .length = length, .multiplier = code->multiplier},
                           .table = aligned(sizeof(uint16_t) << length),
                           .codebook = aligned(sizeof(int16_t) << length),
                           .layout = aligned(ops->layout_bytes(k, length)),
                           .scratch = aligned(ops->scratch_bytes(k, length))};
-    hc_window_table(hc_window_code_find(k, length), coder.table);
-    coder.scale = hc_window_codebook(coder.table, length, coder.codebook);
+    hc_window_table(code, coder.table);
+    coder.scale = hc_window_codebook(code, coder.table, coder.codebook);
     ready(&coder);
     return coder;
 }
@@ -129,13 +130,19 @@ static uint32_t theta_at(const struct coder *coder, const uint8_t *codes, unsign
     return theta;
 }
 
+static int value_of(const struct coder *coder, uint32_t theta)
+{
+    uint16_t place = (uint16_t)(theta * coder->trellis.multiplier);
+    return coder->codebook[place >> (HC_WINDOW_MAX_LENGTH - coder->trellis.length)];
+}
+
 /* Squared error of a tile in units of the codebook; weighted by the square of the importance unless NULL. */
 static double error_of(const struct coder *coder, const uint8_t *codes, const int16_t *weights,
                        const int16_t *importance)
 {
     double sum = 0;
     for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++) {
-        double d = weights[t] - coder->codebook[theta_at(coder, codes, t)];
+        double d = weights[t] - value_of(coder, theta_at(coder, codes, t));
         d *= importance ? importance[t] / 32768.0 : 1;
         sum += d * d;
     }
@@ -273,20 +280,39 @@ TIER_TEST(window_encode, numbers_of_tiles)
 
 /* ---- What the string is meant to be --------------------------------------------------------- */
 
+/* The lowest branch that is looked at, as the contract words it, into the state after weight t. */
+static uint32_t lowest_branch(const struct coder *coder, const uint8_t *codes, unsigned t, int16_t weight)
+{
+    const unsigned k = coder->trellis.k, length = coder->trellis.length, n = hc_window_near(k, length);
+    const uint32_t multiplier = (uint32_t)coder->trellis.multiplier >> (HC_WINDOW_MAX_LENGTH - length);
+    const uint32_t r = (theta_at(coder, codes, t) >> k) * multiplier % (1u << (length - k));
+    const uint32_t group = r - r % hc_window_group(k, length);
+    struct hc_window_near near;
+    hc_window_find_near(&coder->trellis, &near);
+    uint32_t ahead = near.start[(weight + 32768) / 64] + (2u << length) - (group << k);
+    uint32_t e = ahead % (1u << length) >> (length - k), lowest = near.order[e];
+    for (unsigned i = 1; i < n; i++)
+        lowest = near.order[e + i] < lowest ? near.order[e + i] : lowest;
+    return lowest;
+}
+
+/* Every branch costs the same, but where a path that has not closed is found anew, and has to lead to one state. */
 TIER_TEST(window_encode, ties_take_the_lowest_code)
 {
-    static const unsigned some[][2] = {{1, 9}, {2, 12}, {3, 10}, {4, 12}, {5, 10}, {6, 12}, {8, 9}};
+    static const unsigned some[][2] = {{1, 9}, {2, 12}, {3, 10}, {3, 12}, {4, 12}, {4, 13}, {5, 10}, {6, 12}, {8, 9}};
     int16_t weights[HC_TILE_WEIGHTS];
     uint8_t codes[256];
     for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++)
-        weights[t] = (int16_t)(100 * t);
+        weights[t] = (int16_t)(8 * (int)t - 1024);
     for (size_t i = 0; i < COUNT(some); i++) {
         struct coder coder = open_coder(kernels, some[i][0], some[i][1]);
         memset(coder.codebook, 0, sizeof *coder.codebook << some[i][1]);
         ready(&coder);
         encode(&coder, weights, NULL, 1, codes);
-        for (size_t byte = 0; byte < 32 * some[i][0]; byte++)
-            cr_assert_eq(codes[byte], 0, "k %u, length %u", some[i][0], some[i][1]);
+        for (unsigned t = hc_window_seam(some[i][0], some[i][1]) + hc_window_splice(some[i][1]); t < HC_TILE_WEIGHTS;
+             t++)
+            cr_expect_eq(theta_at(&coder, codes, t) % (1u << some[i][0]), lowest_branch(&coder, codes, t, weights[t]),
+                         "k %u, length %u, weight %u", some[i][0], some[i][1], t);
         close_coder(&coder);
     }
 }
@@ -302,7 +328,7 @@ static double open_path(const struct coder *coder, const int16_t *weights)
         for (uint32_t s = 0; s < states; s++)
             after[s] = INFINITY;
         for (uint32_t theta = 0; theta < 1u << length; theta++) {
-            double d = weights[t] - coder->codebook[theta], sum = before[theta % states] + d * d;
+            double d = weights[t] - value_of(coder, theta), sum = before[theta % states] + d * d;
             after[theta >> k] = fmin(after[theta >> k], sum);
         }
         double *swap = before;
@@ -337,6 +363,59 @@ TIER_TEST(window_encode, nearly_optimal)
         }
         cr_assert(error >= least && error <= 1.05 * least, "k %u, length %u: %.4f of the least error", some[i][0],
                   some[i][1], error / least);
+        close_coder(&coder);
+    }
+}
+
+/* Error of some tiles, of all branches or of those that are looked at. */
+static double error_sum(struct coder *coder, const int16_t *weights, size_t tiles, bool all)
+{
+    uint8_t codes[MOST_TILES * 256];
+    double error = 0;
+    coder->trellis.all = all;
+    encode(coder, weights, NULL, tiles, codes);
+    for (size_t t = 0; t < tiles; t++)
+        error += error_of(coder, codes + t * 32 * coder->trellis.k, weights + t * HC_TILE_WEIGHTS, NULL);
+    return error;
+}
+
+/* The branches that are not looked at would hardly ever have won. */
+Test(window_encode, few_branches_suffice)
+{
+    static const unsigned some[][2] = {{3, 9}, {3, 12}, {4, 10}, {4, 12}, {4, 13}, {4, 14}, {6, 11}, {6, 12}, {6, 14}};
+    struct hc_kernels plain;
+    double values[MOST_TILES * HC_TILE_WEIGHTS];
+    int16_t weights[MOST_TILES * HC_TILE_WEIGHTS];
+    hc_kernels_init(&plain, HC_TIER_C);
+    fill_normal(6, values, COUNT(values));
+    for (size_t i = 0; i < COUNT(some); i++) {
+        struct coder coder = open_coder(&plain, some[i][0], some[i][1]);
+        cr_expect(hc_window_near(some[i][0], some[i][1]) < 1u << some[i][0]);
+        for (size_t w = 0; w < COUNT(values); w++)
+            weights[w] = quantised(values[w], coder.scale);
+        double few = error_sum(&coder, weights, MOST_TILES, false), all = error_sum(&coder, weights, MOST_TILES, true);
+        cr_expect(few <= 1.005 * all, "k %u, length %u: %.4f of the error", some[i][0], some[i][1], few / all);
+        close_coder(&coder);
+    }
+}
+
+/* Tiles of one weight keep meeting the same few branches, and close all the same, nearly as well as with all of them;
+ * less so where the weight is beyond the codebook, and half of the few lie at its other end. */
+TIER_TEST(window_encode, constant_tiles)
+{
+    static const unsigned some[][2] = {{2, 10}, {3, 12}, {4, 12}, {4, 13}, {5, 12}, {6, 12}};
+    static const int16_t constants[] = {0, 1, -700, 5000, -16000, 32700, -32767, 32767};
+    int16_t tile[HC_TILE_WEIGHTS];
+    for (size_t i = 0; i < COUNT(some); i++) {
+        struct coder coder = open_coder(kernels, some[i][0], some[i][1]);
+        for (size_t c = 0; c < COUNT(constants); c++) {
+            const double worse = abs(constants[c]) < HC_WINDOW_FULL_SCALE ? 1.02 : 1.1;
+            for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++)
+                tile[t] = constants[c];
+            double few = error_sum(&coder, tile, 1, false), all = error_sum(&coder, tile, 1, true);
+            cr_expect(few <= worse * all + 1, "k %u, length %u, all %d: error %g, with all branches %g", some[i][0],
+                      some[i][1], constants[c], few, all);
+        }
         close_coder(&coder);
     }
 }
