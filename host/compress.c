@@ -8,8 +8,10 @@
 #include "config.h"
 #include "directory.h"
 #include "gguf.h"
+#include "gguf_tokenizer.h"
 #include "json.h"
 #include "manifest.h"
+#include "rate.h"
 #include "run.h"
 #include "selection.h"
 
@@ -173,8 +175,24 @@ static hc_status write_json(const struct paths *paths, const char *name, json_t 
     return status;
 }
 
+/* Decides where second moments are from, for a method that has a use for them, and adds that to its options. */
+static hc_status choose_moments(struct hc_run *run, const char *config, json_t *method_options, struct hc_error *error)
+{
+    struct hc_error why_not = {""};
+    if (!run->method->moments)
+        return HC_OK;
+    const char *asked = run->method->moments(run->options);
+    hc_status status = hc_moments_choose(&run->moments, asked, config, run->source, &why_not, error);
+    if (status != HC_OK)
+        return status;
+    if (asked && why_not.text[0] && run->options->notice)
+        run->options->notice(why_not.text, run->options->user);
+    json_t *identity = json_string(run->moments.identity);
+    return json_object_set_new(method_options, "moments", identity) == 0 ? HC_OK : hc_no_memory(error);
+}
+
 /* Comes first of all: hours of work must not end in a config.json that cannot be used. */
-static hc_status make_config(struct hc_run *run, const json_t *method_options, struct hc_error *error)
+static hc_status make_config(struct hc_run *run, json_t *method_options, struct hc_error *error)
 {
     char *path = hc_path_join(run->source->path, HC_CONFIG_NAME), *text = NULL;
     json_t *made = NULL, *quantization = NULL;
@@ -190,9 +208,10 @@ static hc_status make_config(struct hc_run *run, const json_t *method_options, s
         status = hc_no_memory(error);
         goto done;
     }
+    HC_TRY(choose_moments(run, text, method_options, error));
     quantization = json_pack("{s:s, s:i, s:s}", "quant_method", "hyperc", "format", HC_FORMAT_VERSION, "method",
                              run->method->name);
-    if (json_object_update(quantization, (json_t *)method_options) != 0) {
+    if (json_object_update(quantization, method_options) != 0) {
         status = hc_no_memory(error);
         goto done;
     }
@@ -231,8 +250,45 @@ static void tell_left_out(const struct hc_run *run)
         return;
     for (size_t i = 0; i < run->source->left_out_count; i++)
         options->notice(run->source->left_out[i], options->user);
-    if (run->source->kind == HC_SOURCE_GGUF && hc_gguf_find(run->source->gguf, "tokenizer.ggml.tokens"))
-        options->notice("the tokenizer inside of the GGUF file is not carried over", options->user);
+}
+
+static bool is_copied(const struct hc_source *source, const char *name)
+{
+    for (size_t i = 0; i < source->copy_count; i++)
+        if (strcmp(source->copies[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void tell_no_tokenizer(const struct hc_run *run, const struct hc_error *why)
+{
+    char text[sizeof why->text + 64];
+    snprintf(text, sizeof text, "the tokenizer inside of the GGUF file is not carried over: %s", why->text);
+    if (run->options->notice)
+        run->options->notice(text, run->options->user);
+}
+
+/* What is inside of a GGUF file, as files, but for those that lie beside it. A tokenizer that is not known is no reason
+ * not to compress. */
+static hc_status write_tokenizer(const struct hc_run *run, const struct paths *paths, json_t *manifest,
+                                 struct hc_error *error)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "generation_config.json"};
+    struct hc_tokenizer_files files = {0};
+    struct hc_error why = {""};
+    hc_status status = run->source->kind == HC_SOURCE_GGUF ? hc_gguf_tokenizer(run->source, &files, &why) : HC_OK;
+    json_t *const contents[] = {files.tokenizer, files.config, files.generation};
+    if (status == HC_ERR_MEMORY)
+        return hc_no_memory(error);
+    if (status != HC_OK) {
+        tell_no_tokenizer(run, &why);
+        return HC_OK;
+    }
+    for (size_t i = 0; i < 3 && status == HC_OK; i++)
+        if (contents[i] && !is_copied(run->source, names[i]))
+            status = write_json(paths, names[i], json_incref(contents[i]), manifest, error);
+    hc_tokenizer_files_free(&files);
+    return status;
 }
 
 static void tell_unmatched(const struct hc_run *run, const char *option, const hc_patterns *patterns)
@@ -318,22 +374,61 @@ static json_t *manifest_begin(const json_t *identity)
     return NULL;
 }
 
-struct share_ticker {
+struct plan_ticker {
     struct hc_ticker ticker;
     struct hc_run *run;
 };
 
-/* Only asks whether to go on: sharing is no part of the weights that are done. */
-static bool share_tick(struct hc_ticker *ticker, uint64_t weights)
+/* Only asks whether to go on: plans are no part of the weights that are done. */
+static bool plan_tick(struct hc_ticker *ticker, uint64_t weights)
 {
     (void)weights;
-    return hc_meter_report(&((struct share_ticker *)ticker)->run->meter, 0, NULL) == HC_OK;
+    return hc_meter_report(&((struct plan_ticker *)ticker)->run->meter, 0, NULL) == HC_OK;
+}
+
+/* Matrices that the moments do not know, and moments of what is not there, do not go unsaid. */
+static void tell_moments(const struct hc_run *run)
+{
+    const struct hc_source *source = run->source;
+    const char *first = NULL;
+    size_t without = 0, known = 0;
+    char text[320];
+    for (size_t i = 0; i < source->tensor_count; i++) {
+        const struct hc_tensor *tensor = &source->tensors[i];
+        known += tensor->moments != NULL;
+        if (tensor->moments || hc_kept_because(tensor, run->options) ||
+            hc_tensor_role(tensor->name) == HC_ROLE_EMBEDDING)
+            continue;
+        first = first ? first : tensor->name;
+        without++;
+    }
+    if (without) {
+        snprintf(text, sizeof text, "--moments: %zu matrices go without, %.200s first", without, first);
+        run->options->notice(text, run->options->user);
+    }
+    if (known < run->moments.moments->count) {
+        snprintf(text, sizeof text, "--moments: %zu vectors belong to no tensor", run->moments.moments->count - known);
+        run->options->notice(text, run->options->user);
+    }
+}
+
+/* The same source and options give the same moments too. */
+static hc_status make_moments(struct hc_run *run, struct hc_error *error)
+{
+    struct plan_ticker ticker = {{plan_tick}, run};
+    hc_status status = hc_moments_make(&run->moments, run->context, run->source, &ticker.ticker, error);
+    if (status != HC_OK)
+        return status;
+    hc_moments_attach(&run->moments, run->source);
+    if (run->moments.kind == HC_MOMENTS_FILE && run->options->notice)
+        tell_moments(run);
+    return HC_OK;
 }
 
 /* The same source and options give the same rates, in a run that goes on with another too. */
 static hc_status share_rates(struct hc_run *run, struct hc_error *error)
 {
-    struct share_ticker ticker = {{share_tick}, run};
+    struct plan_ticker ticker = {{plan_tick}, run};
     run->rates = calloc(run->source->tensor_count + 1, sizeof *run->rates);
     if (!run->rates)
         return hc_no_memory(error);
@@ -347,12 +442,15 @@ static hc_status make_model(struct hc_run *run, const struct paths *paths, const
                             struct hc_error *error)
 {
     json_t *manifest = manifest_begin(identity);
-    hc_status status = manifest ? share_rates(run, error) : hc_no_memory(error);
+    hc_status status = manifest ? make_moments(run, error) : hc_no_memory(error);
+    if (status == HC_OK)
+        status = share_rates(run, error);
     if (status == HC_OK)
         status = write_shards(run, paths, manifest, error);
     run->meter.progress.tensor = NULL;
     if (status == HC_OK && paths) {
         HC_TRY(write_text(paths, HC_CONFIG_NAME, run->config, manifest, error));
+        HC_TRY(write_tokenizer(run, paths, manifest, error));
         HC_TRY(copy_files(run, paths, manifest, error));
         HC_TRY(write_json(paths, HC_MANIFEST, json_incref(manifest), NULL, error));
         HC_TRY(hc_sync_directory(paths->stage, error));
@@ -603,6 +701,7 @@ done:
     hc_source_close(source);
     free(run.config);
     free(run.rates);
+    hc_moments_choice_clear(&run.moments);
     json_decref(identity);
     json_decref(method_options);
     return status;

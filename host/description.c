@@ -20,6 +20,13 @@ void hc_description_clear(struct hc_description *description)
     *description = (struct hc_description){0};
 }
 
+static bool add_optional(json_t *json, const struct hc_description *description)
+{
+    double published = description->published_mean_abs_error;
+    return (published < 0 || json_object_set_new(json, "published_mean_abs_error", json_real(published)) == 0) &&
+           (!description->moments[0] || json_object_set_new(json, "moments", json_string(description->moments)) == 0);
+}
+
 char *hc_description_text(const struct hc_description *description)
 {
     json_t *json;
@@ -33,8 +40,7 @@ char *hc_description_text(const struct hc_description *description)
                          "pieces", description->pieces, "mean_abs_error", description->mean_abs_error, "max_abs_error",
                          description->max_abs_error, "squared_error", description->squared_error, "squared_weights",
                          description->squared_weights, "xxh3", description->checksum);
-        if (json && description->published_mean_abs_error >= 0 &&
-            json_object_set_new(json, "published_mean_abs_error", json_real(description->published_mean_abs_error))) {
+        if (json && !add_optional(json, description)) {
             json_decref(json);
             json = NULL;
         }
@@ -49,12 +55,13 @@ size_t hc_description_max(const struct hc_tensor *tensor, size_t pieces, size_t 
     const size_t number = 24; /* "-2.2250738585072014e-308" */
     size_t fixed = sizeof "{\"method\":\"\",\"type\":\"\",\"shape\":[],\"pieces\":[],\"mean_abs_error\":,"
                           "\"max_abs_error\":,\"squared_error\":,\"squared_weights\":,\"xxh3\":\"\","
-                          "\"published_mean_abs_error\":}";
+                          "\"published_mean_abs_error\":,\"moments\":\"\"}";
     char shape[HC_MAX_RANK * 24];
     size_t dimensions = 0;
     for (int i = 0; i < tensor->rank; i++)
         dimensions += (size_t)snprintf(shape, sizeof shape, "%llu,", (unsigned long long)tensor->shape[i]);
-    return fixed + dimensions + 16 + 8 + 5 * number + HC_CHECKSUM_DIGITS + pieces * (parameters_max + 1);
+    size_t moments = sizeof((struct hc_description *)NULL)->moments + 4; /* quotes count twice */
+    return fixed + dimensions + 16 + 8 + 5 * number + HC_CHECKSUM_DIGITS + moments + pieces * (parameters_max + 1);
 }
 
 static hc_status malformed(struct hc_error *error, const char *what)
@@ -107,6 +114,8 @@ static hc_status parse_coded(const json_t *json, struct hc_description *descript
         return malformed(error, "errors");
     if (!parse_figure(json, "published_mean_abs_error", &description->published_mean_abs_error))
         description->published_mean_abs_error = -1;
+    const char *moments = json_string_value(json_object_get(json, "moments"));
+    snprintf(description->moments, sizeof description->moments, "%s", moments ? moments : "");
     return HC_OK;
 }
 

@@ -26,6 +26,7 @@ struct hc_description {
     json_t *pieces; /* owned: the parameters of every piece */
     double mean_abs_error, max_abs_error, squared_error, squared_weights;
     double published_mean_abs_error; /* < 0: none */
+    char moments[48];                /* of its inputs, that it was coded with: hc_moments_vector.label; "": none */
 };
 
 void hc_description_clear(struct hc_description *description);

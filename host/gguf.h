@@ -65,7 +65,8 @@ bool hc_gguf_float(const struct hc_gguf *gguf, const char *key, double *value);
 
 /* A config.json for transformers, made from the metadata and the tensors of an opened GGUF source (gguf_config.c).
  * *config is NULL if that cannot be done faithfully: the architecture is not known, needed numbers are missing, or
- * positions are scaled (rope.scaling, rope_freqs). The caller owns it. HC_ERR_MEMORY only. */
+ * positions are scaled in a way that is neither linear nor that of Llama 3.1. The caller owns it. HC_ERR_MEMORY only.
+ */
 hc_status hc_gguf_config(const struct hc_source *source, json_t **config, struct hc_error *error);
 
 #endif

@@ -1,10 +1,12 @@
 /* A config.json out of GGUF's metadata. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "family.h"
 #include "gguf.h"
+#include "positions.h"
 
 /* "architecture.name", the way keys of GGUF are made. */
 struct key {
@@ -77,14 +79,57 @@ static bool add_facts(json_t *config, const struct hc_source *source)
            json_object_set_new(config, "hidden_act", json_string("silu")) == 0;
 }
 
-/* Positions that are stretched in a way that the fields above do not tell. */
-static bool has_scaled_positions(const struct hc_source *source)
+/* What Llama 3.1 and its successors share; the factor is told by their tensor of divisors. */
+static const struct hc_rotary llama3 = {
+    .kind = HC_ROTARY_LLAMA3, .low_factor = 1, .high_factor = 4, .original_context = 8192};
+
+/* Whether a tensor of divisors, one for every pair of a head, is that of a model like Llama 3.1. */
+static bool is_llama3(const struct hc_tensor *divisors, double theta, struct hc_rotary *rotary)
+{
+    const uint32_t pairs = divisors->rank == 1 && divisors->shape[0] <= 1024 ? (uint32_t)divisors->shape[0] : 0;
+    const struct hc_rotary plain = {.theta = theta};
+    float values[1024];
+    if (divisors->type != HC_TYPE_F32 || pairs == 0 || !(theta > 1))
+        return false;
+    memcpy(values, divisors->data, pairs * sizeof *values);
+    *rotary = llama3;
+    rotary->theta = theta;
+    rotary->factor = (double)values[pairs - 1];
+    for (uint32_t i = 0; rotary->factor >= 1 && i < pairs; i++) {
+        double divisor = hc_rotary_frequency(&plain, i, 2 * pairs) / hc_rotary_frequency(rotary, i, 2 * pairs);
+        if (!(fabs(divisor - (double)values[i]) <= 1e-4 * divisor))
+            return false;
+    }
+    return rotary->factor >= 1;
+}
+
+static bool has_text(const struct hc_gguf_entry *entry, const char *text)
+{
+    return entry && entry->type == HC_GGUF_STRING && entry->count == strlen(text) &&
+           memcmp(entry->data, text, entry->count) == 0;
+}
+
+/* How positions are stretched, as config.json tells it; JSON null if they are not, NULL if that cannot be told. */
+static json_t *scaling_of(const struct hc_source *source)
 {
     const struct hc_gguf *gguf = source->gguf;
-    const struct hc_gguf_entry *scaling = hc_gguf_find(gguf, key_of(gguf, "rope.scaling.type").text);
-    bool none =
-        !scaling || (scaling->type == HC_GGUF_STRING && scaling->count == 4 && memcmp(scaling->data, "none", 4) == 0);
-    return !none || hc_source_find(source, "rope_freqs.weight") >= 0;
+    const struct hc_gguf_entry *type = hc_gguf_find(gguf, key_of(gguf, "rope.scaling.type").text);
+    const int64_t divisors = hc_source_find(source, "rope_freqs.weight");
+    double factor, theta = 10000;
+    struct hc_rotary rotary;
+    hc_gguf_float(gguf, key_of(gguf, "rope.freq_base").text, &theta);
+    if (has_text(type, "linear") && divisors < 0 &&
+        hc_gguf_float(gguf, key_of(gguf, "rope.scaling.factor").text, &factor))
+        return json_pack("{s:s, s:f}", "rope_type", "linear", "factor", tidy(factor));
+    if (type && !has_text(type, "none"))
+        return NULL;
+    if (divisors < 0)
+        return json_null();
+    if (!is_llama3(&source->tensors[divisors], theta, &rotary))
+        return NULL;
+    return json_pack("{s:s, s:f, s:f, s:f, s:i}", "rope_type", "llama3", "factor", tidy(rotary.factor),
+                     "low_freq_factor", rotary.low_factor, "high_freq_factor", rotary.high_factor,
+                     "original_max_position_embeddings", (int)rotary.original_context);
 }
 
 static bool has_needed(const json_t *config)
@@ -102,7 +147,7 @@ hc_status hc_gguf_config(const struct hc_source *source, json_t **config, struct
     const struct hc_family *family = gguf->family;
     uint64_t experts = 0;
     *config = NULL;
-    if (!family || has_scaled_positions(source) || hc_source_find(source, "model.embed_tokens.weight") < 0)
+    if (!family || hc_source_find(source, "model.embed_tokens.weight") < 0)
         return HC_OK;
     hc_gguf_uint(gguf, key_of(gguf, "expert_count").text, &experts);
     const char *class_name = experts > 0 ? family->expert_class_name : family->class_name;
@@ -110,7 +155,11 @@ hc_status hc_gguf_config(const struct hc_source *source, json_t **config, struct
     if (!class_name)
         return HC_OK;
 
-    json_t *object = json_pack("{s:[s], s:s}", "architectures", class_name, "model_type", model_type);
+    json_t *scaling = scaling_of(source);
+    if (!scaling)
+        return HC_OK;
+    json_t *object =
+        json_pack("{s:[s], s:s, s:o}", "architectures", class_name, "model_type", model_type, "rope_scaling", scaling);
     if (!object || !add_numbers(object, gguf) || !add_facts(object, source)) {
         json_decref(object);
         return hc_fail(error, HC_ERR_MEMORY, "out of memory while making a config.json");

@@ -52,6 +52,9 @@ struct hc_method {
      * checks them. */
     hc_status (*options)(const hc_compress_options *options, json_t **json, struct hc_error *error);
 
+    /* May be NULL: no use for second moments. What the options ask for of them: see hc_window_options.moments. */
+    const char *(*moments)(const hc_compress_options *options);
+
     /* An upper bound of the length of `parameters` as compact JSON text in which every quote counts twice. */
     size_t (*parameters_max)(const hc_compress_options *options);
 
@@ -73,6 +76,8 @@ struct hc_method {
     hc_status (*open)(const json_t *parameters, const struct hc_shape *shape, const uint8_t *const parts[HC_MAX_PARTS],
                       void **decoder, struct hc_error *error);
     void (*close)(void *decoder);
+    /* May be NULL. Makes now what decoding would make on its way: from then on threads may share the decoder. */
+    hc_status (*settle)(void *decoder, struct hc_error *error);
     /* Weights first .. first + count - 1; first a multiple of HC_BLOCK. */
     hc_status (*decode)(struct hc_engine *engine, void *decoder, uint64_t first, uint64_t count, float *out,
                         struct hc_error *error);

@@ -366,15 +366,16 @@ void hc_model_drop(const struct hc_model_tensor *tensor)
 
 /* ---- Decoding ------------------------------------------------------------------------------- */
 
-static hc_status open_decoder(const struct hc_model_tensor *tensor, size_t piece, const struct hc_shape *shape,
-                              void **decoder, struct hc_error *error)
+hc_status hc_model_open_piece(const struct hc_model_tensor *tensor, size_t piece, void **decoder,
+                              struct hc_error *error)
 {
     const struct hc_description *description = &tensor->description;
+    const struct hc_shape shape = hc_description_piece_shape(description);
     const uint8_t *parts[HC_MAX_PARTS] = {NULL};
     for (size_t i = 0; i < HC_MAX_PARTS; i++)
         if (tensor->parts[i])
             parts[i] = tensor->parts[i]->data + tensor->offsets[piece][i];
-    return description->method->open(json_array_get(description->pieces, piece), shape, parts, decoder, error);
+    return description->method->open(json_array_get(description->pieces, piece), &shape, parts, decoder, error);
 }
 
 hc_status hc_model_each_stretch(const struct hc_model_tensor *tensor, uint64_t first, uint64_t count, uint64_t most,
@@ -388,7 +389,7 @@ hc_status hc_model_each_stretch(const struct hc_model_tensor *tensor, uint64_t f
         stretch.at = p * weights;
         uint64_t from = first > stretch.at ? first - stretch.at : 0;
         uint64_t to = end - stretch.at < weights ? end - stretch.at : weights;
-        HC_TRY(open_decoder(tensor, p, &stretch.shape, &stretch.decoder, error));
+        HC_TRY(hc_model_open_piece(tensor, p, &stretch.decoder, error));
         for (stretch.first = from / HC_BLOCK * HC_BLOCK; stretch.first < to; stretch.first += most) {
             stretch.count = to - stretch.first < most ? to - stretch.first : most;
             HC_TRY(fn(user, &stretch, error));

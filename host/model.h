@@ -43,6 +43,10 @@ struct hc_stretch {
 };
 typedef hc_status (*hc_stretch_fn)(void *user, const struct hc_stretch *stretch, struct hc_error *error);
 
+/* Opens the decoder of a piece of a coded tensor, to be closed by the tensor's method. */
+hc_status hc_model_open_piece(const struct hc_model_tensor *tensor, size_t piece, void **decoder,
+                              struct hc_error *error);
+
 /* Runs over the weights first .. first + count - 1 of the coded tensor in stretches of at most `most` (a multiple of
  * HC_BLOCK), each from a multiple of HC_BLOCK of its piece on, so that the first one may begin too early. The
  * decoder of a piece is open as long as its stretches last. */

@@ -384,7 +384,9 @@ struct pair_decoder {
     const uint8_t *codes;
     unsigned bits;
     uint32_t entries; /* codes there are: those of the grid that fit the bits */
+    uint64_t pairs;   /* of the piece */
     uint64_t asked;   /* pairs, so far */
+    bool settled;     /* nothing here changes any more */
     float (*table)[2];
 };
 
@@ -399,6 +401,8 @@ static void set_codes(struct pair_decoder *decoder, const uint8_t *codes, unsign
 /* To be called before `weights` are decoded: makes the table if now is the time. */
 static hc_status prepare(struct pair_decoder *decoder, uint64_t weights, struct hc_error *error)
 {
+    if (decoder->settled)
+        return HC_OK;
     decoder->asked += weights / 2 + weights % 2;
     if (decoder->table || decoder->asked < decoder->entries)
         return HC_OK;
@@ -590,7 +594,6 @@ static void pair_close(void *handle)
 static hc_status pair_open(const json_t *json, const struct hc_shape *shape, const uint8_t *const parts[HC_MAX_PARTS],
                            void **handle, struct hc_error *error)
 {
-    (void)shape;
     struct hc_pair_fit fit;
     struct pair_decoder *decoder = calloc(1, sizeof *decoder);
     hc_status status = decoder ? HC_OK : hc_no_memory(error);
@@ -598,11 +601,21 @@ static hc_status pair_open(const json_t *json, const struct hc_shape *shape, con
         status = read_parameters(json, &fit, &decoder->grid, error);
     if (status == HC_OK) {
         set_codes(decoder, parts[0], fit.bits);
+        decoder->pairs = (shape->rows * shape->columns + 1) / 2;
     } else {
         pair_close(decoder);
         decoder = NULL;
     }
     *handle = decoder;
+    return status;
+}
+
+/* The table is worth its making if there are as many pairs as entries. */
+static hc_status pair_settle(void *handle, struct hc_error *error)
+{
+    struct pair_decoder *decoder = handle;
+    hc_status status = prepare(decoder, 2 * decoder->pairs, error);
+    decoder->settled = true;
     return status;
 }
 
@@ -643,6 +656,7 @@ const struct hc_method hc_method_pair = {
     .size = pair_size,
     .open = pair_open,
     .close = pair_close,
+    .settle = pair_settle,
     .decode = pair_decode,
     .compare = pair_compare,
     .describe = pair_describe,

@@ -7,12 +7,14 @@
 #include "files.h"
 #include "journal.h"
 #include "meter.h"
+#include "moments_choice.h"
 
 struct hc_run {
     hc_context *context;
-    const struct hc_source *source;
+    struct hc_source *source;
     const hc_compress_options *options;
     const struct hc_method *method;
+    struct hc_moments_choice moments;
     uint8_t *rates;            /* of every tensor of the source, as the method shared them out; 0: it does not */
     char *config;              /* text of the config.json to write */
     struct hc_journal journal; /* not used in a dry run */

@@ -192,6 +192,8 @@ static hc_status code_tensor(struct shard *shard, struct outcome *outcome, struc
                                            .weights = tensor->weights,
                                            .pieces = json_array()};
     memcpy(description->shape, tensor->shape, sizeof description->shape);
+    if (tensor->moments)
+        memcpy(description->moments, tensor->moments->label, sizeof description->moments);
     hc_checksum_reset(shard->checksum);
     HC_TRY(code_pieces(shard, outcome, &sink.sink, &kept_because, error));
     if (kept_because) {

@@ -22,6 +22,8 @@ struct hc_file {
     char **metadata_keys, **metadata_values;
 };
 
+struct hc_moments_vector; /* moments.h */
+
 struct hc_tensor {
     char *name; /* from GGUF: Hugging Face's name for it */
     hc_type type;
@@ -34,6 +36,8 @@ struct hc_tensor {
     /* GGUF stores the rows of q and k of LLaMA-type models in another order. If not 0: row r of the tensor
      * is stored as row hc_tensor_stored_row(t, r); `heads` heads of shape[0] / heads rows. */
     uint64_t permuted_heads;
+    /* Second moments of its inputs, if they are known, else NULL; a run that has them sets it. Not owned. */
+    const struct hc_moments_vector *moments;
 };
 
 enum hc_source_kind { HC_SOURCE_FILE, HC_SOURCE_DIRECTORY, HC_SOURCE_GGUF };

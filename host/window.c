@@ -2,6 +2,7 @@
 
 #include "checksum.h"
 #include "json.h"
+#include "moments.h"
 #include "rate.h"
 #include "selection.h"
 #include "window_frame.h"
@@ -74,6 +75,11 @@ static hc_status window_options(const hc_compress_options *options, json_t **jso
                       "head_bits", window->head_bits, "bits_for", bits_for, "window", window->length, "columns",
                       columns_name(window->columns));
     return *json ? HC_OK : hc_no_memory(error);
+}
+
+static const char *window_moments(const hc_compress_options *options)
+{
+    return options->window.columns == HC_COLUMNS_NONE ? "none" : options->window.moments;
 }
 
 static size_t window_parameters_max(const hc_compress_options *options)
@@ -231,6 +237,21 @@ static hc_status window_open(const json_t *json, const struct hc_shape *shape, c
 done:
     window_close(decoder);
     return status;
+}
+
+void hc_window_matrix_take(void *handle, struct hc_window_matrix *matrix)
+{
+    struct window_decoder *decoder = handle;
+    *matrix = (struct hc_window_matrix){decoder->frame, decoder->coder.code, decoder->codes, decoder->scales};
+    decoder->frame = (struct hc_window_frame){0};
+    decoder->scales = NULL;
+}
+
+void hc_window_matrix_free(struct hc_window_matrix *matrix)
+{
+    hc_window_frame_free(&matrix->frame);
+    free(matrix->scales);
+    *matrix = (struct hc_window_matrix){0};
 }
 
 /* Whole rows that hold the weights first .. first + count - 1, to *rows, which the caller frees; *at is where among
@@ -414,6 +435,15 @@ done:
 
 /* ---- Sharing out a rate --------------------------------------------------------------------- */
 
+/* Mean over the columns of h_j s_j^2: what a squared error in the frame means for the outputs. */
+static double mean_harm(const struct hc_window_frame *frame, const double *inputs)
+{
+    double sum = 0;
+    for (uint64_t j = 0; j < frame->columns; j++)
+        sum += inputs[j] * ((double)frame->from_code[j] * (double)frame->from_code[j]);
+    return sum / (double)hc_window_padded_columns(frame);
+}
+
 /* Mean of 1 / c_j^2 over the columns that are not zero: what a squared error in every column alike weighs, when errors
  * are taken relative to their columns. */
 static double mean_weight(const double *norms2, uint64_t columns)
@@ -501,7 +531,7 @@ static hc_status measure_tensor(struct hc_engine *engine, const struct hc_tensor
     size_t pieces = hc_piece_count(tensor);
     struct hc_window_frame frame = {0};
     const char *because;
-    double *norms2 = malloc(piece.columns * sizeof *norms2);
+    double *norms2 = malloc(piece.columns * sizeof *norms2), *inputs = NULL;
     hc_status status = norms2 ? HC_OK : hc_no_memory(error);
     *out = (struct hc_rate_tensor){.weights = tensor->weights};
     if (status != HC_OK)
@@ -510,7 +540,16 @@ static hc_status measure_tensor(struct hc_engine *engine, const struct hc_tensor
     *kept = because || !is_smaller(&piece, &frame, 1);
     if (*kept)
         goto done;
-    double unit = frame.bytes ? 1 : ldexp(mean_weight(norms2, piece.columns), 2 * frame.exponent);
+    inputs = malloc(piece.columns * sizeof *inputs);
+    if (!inputs) {
+        status = hc_no_memory(error);
+        goto done;
+    }
+    if (tensor->moments)
+        hc_window_inputs(inputs, norms2, tensor->moments);
+    double unit = tensor->moments ? mean_harm(&frame, inputs)
+                  : frame.bytes   ? 1
+                                  : ldexp(mean_weight(norms2, piece.columns), 2 * frame.exponent);
     HC_TRY(measure_errors(engine, &piece, &frame, window, unit * (double)pieces, out, error));
     for (unsigned k = 1; k <= HC_WINDOW_MAX_K; k++) {
         uint64_t bytes[HC_MAX_PARTS];
@@ -523,6 +562,7 @@ static hc_status measure_tensor(struct hc_engine *engine, const struct hc_tensor
 done:
     hc_window_frame_free(&frame);
     free(norms2);
+    free(inputs);
     return status;
 }
 
@@ -610,6 +650,7 @@ const struct hc_method hc_method_window = {
     .parts = {{".hc_codes", HC_TYPE_U8}, {".hc_scales", HC_TYPE_F16}, {".hc_columns", HC_TYPE_U8}},
     .part_count = 3,
     .options = window_options,
+    .moments = window_moments,
     .parameters_max = window_parameters_max,
     .share = window_share,
     .encode = window_encode,

@@ -3,7 +3,20 @@
 #define HC_HOST_WINDOW_H
 
 #include "method.h"
+#include "window_frame.h"
 
 extern const struct hc_method hc_method_window;
+
+/* A stored matrix as products need it: without the table of values. */
+struct hc_window_matrix {
+    struct hc_window_frame frame;
+    struct hc_window_code code;
+    const uint8_t *codes; /* where the decoder found them */
+    uint16_t *scales;
+};
+
+/* Moves them out of a decoder of this method, which can only be closed after that. */
+void hc_window_matrix_take(void *decoder, struct hc_window_matrix *matrix);
+void hc_window_matrix_free(struct hc_window_matrix *matrix);
 
 #endif

@@ -41,6 +41,13 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
     hc_window_rows_c(&kernels->window_rows);
     hc_window_encode_c(&kernels->window_encode);
     hc_window_decode_c(&kernels->window_decode);
+    hc_window_product_c(&kernels->window_product);
+    hc_dense_product_c(&kernels->dense_product);
+    hc_rms_norm_c(&kernels->rms_norm);
+    hc_rotary_c(&kernels->rotary);
+    hc_silu_c(&kernels->silu);
+    hc_softmax_c(&kernels->softmax);
+    hc_attention_c(&kernels->attention);
 #ifdef HC_X86_64
     if (tier >= HC_TIER_AVX2) {
         hc_convert_avx2(&kernels->convert);
@@ -54,6 +61,13 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_window_rows_avx2(&kernels->window_rows);
         hc_window_encode_avx2(&kernels->window_encode);
         hc_window_decode_avx2(&kernels->window_decode);
+        hc_window_product_avx2(&kernels->window_product);
+        hc_dense_product_avx2(&kernels->dense_product);
+        hc_rms_norm_avx2(&kernels->rms_norm);
+        hc_rotary_avx2(&kernels->rotary);
+        hc_silu_avx2(&kernels->silu);
+        hc_softmax_avx2(&kernels->softmax);
+        hc_attention_avx2(&kernels->attention);
     }
     if (tier >= HC_TIER_AVX512) {
         hc_convert_avx512(&kernels->convert);
@@ -67,6 +81,14 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_window_rows_avx512(&kernels->window_rows);
         hc_window_encode_avx512(&kernels->window_encode);
         hc_window_decode_avx512(&kernels->window_decode);
+        hc_dense_product_avx512(&kernels->dense_product);
+        hc_rms_norm_avx512(&kernels->rms_norm);
+        hc_rotary_avx512(&kernels->rotary);
+        hc_silu_avx512(&kernels->silu);
+        hc_softmax_avx512(&kernels->softmax);
+        hc_attention_avx512(&kernels->attention);
+        if (__builtin_cpu_supports("avx512vnni"))
+            hc_window_product_avx512(&kernels->window_product);
     }
 #endif
     return tier;

@@ -4,17 +4,24 @@
 
 #include <hyperc/hyperc.h>
 
+#include "attention/attention.h"
 #include "bitpack/bitpack.h"
 #include "compare/compare.h"
 #include "convert/convert.h"
+#include "dense_product/dense_product.h"
 #include "dequant/dequant.h"
 #include "hadamard/hadamard.h"
 #include "pair_decode/pair_decode.h"
 #include "pair_extent/pair_extent.h"
 #include "pair_moments/pair_moments.h"
 #include "pair_search/pair_search.h"
+#include "rms_norm/rms_norm.h"
+#include "rotary/rotary.h"
+#include "silu/silu.h"
+#include "softmax/softmax.h"
 #include "window_decode/window_decode.h"
 #include "window_encode/window_encode.h"
+#include "window_product/window_product.h"
 #include "window_rows/window_rows.h"
 
 struct hc_kernels {
@@ -30,6 +37,13 @@ struct hc_kernels {
     struct hc_window_rows_ops window_rows;
     struct hc_window_encode_ops window_encode;
     struct hc_window_decode_ops window_decode;
+    struct hc_window_product_ops window_product;
+    struct hc_dense_product_ops dense_product;
+    struct hc_rms_norm_ops rms_norm;
+    struct hc_rotary_ops rotary;
+    struct hc_silu_ops silu;
+    struct hc_softmax_ops softmax;
+    struct hc_attention_ops attention;
 };
 
 /* The best tier that this machine runs. */

@@ -1,4 +1,5 @@
 /* LLaMA and what shares its architecture in GGUF: Mistral, Mixtral, SmolLM and others. */
+#include "config_decoder.h"
 #include "names.h"
 
 static const struct hc_family_name layer[] = {
@@ -31,3 +32,13 @@ const struct hc_family hc_family_llama = {
     .expert_model_type = "mixtral",
     .expert_class_name = "MixtralForCausalLM",
 };
+
+hc_status hc_configure_llama(const json_t *json, const char *path, struct hc_decoder *decoder, struct hc_error *error)
+{
+    struct hc_config config = {json, path, HC_OK, error};
+    const struct hc_config_defaults defaults = {.context = 2048};
+    hc_config_decoder(&config, &defaults, decoder);
+    decoder->query_bias = decoder->output_bias = hc_config_flag(&config, "attention_bias", false);
+    decoder->inner_bias = hc_config_flag(&config, "mlp_bias", false);
+    return config.status;
+}

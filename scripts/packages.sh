@@ -26,7 +26,7 @@ need()
 }
 
 # shellcheck disable=SC2034 # for those who source this file
-build_packages="gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libxxhash-dev"
+build_packages="gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libxxhash-dev libpcre2-dev libutf8proc-dev"
 # Criterion for the unit tests; python3 for the layer test and summaries; g++ for the headers as C++.
 # shellcheck disable=SC2034
 test_packages="g++ libcriterion-dev python3"

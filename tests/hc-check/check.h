@@ -43,9 +43,10 @@ struct check_op {
 
 /* Ends with NULL; each table ends with a NULL name. */
 extern const struct check_op *const check_families[];
-extern const struct check_op check_bitpack[], check_compare[], check_convert[], check_dequant[], check_engine[],
-    check_hadamard[], check_pair_decode[], check_pair_extent[], check_pair_moments[], check_pair_search[],
-    check_window_decode[], check_window_encode[], check_window_rows[];
+extern const struct check_op check_attention[], check_bitpack[], check_compare[], check_convert[],
+    check_dense_product[], check_dequant[], check_engine[], check_hadamard[], check_pair_decode[], check_pair_extent[],
+    check_pair_moments[], check_pair_search[], check_rms_norm[], check_rotary[], check_silu[], check_softmax[],
+    check_window_decode[], check_window_encode[], check_window_product[], check_window_rows[];
 
 /* ---- Random numbers (splitmix64): the same for the same seed everywhere ------------------------------------ */
 

@@ -1,6 +1,8 @@
 /* The GGUF reader on sound files: names, rows, experts, metadata. test_hostile.c has the others. */
 #include "scratch.h"
 
+#include <math.h>
+
 #include "family.h"
 #include "gguf.h"
 
@@ -308,11 +310,11 @@ Test(gguf, config)
     struct scratch scratch;
     scratch_make(&scratch);
     json_t *config = make_config(&scratch, "llama", false);
-    json_t *expected = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:b, s:b, s:s}", "architectures",
-                                 "LlamaForCausalLM", "model_type", "llama", "hidden_size", 64, "intermediate_size", 128,
-                                 "num_hidden_layers", 192, "num_attention_heads", 256, "max_position_embeddings", 320,
-                                 "rms_norm_eps", 1e-5, "eos_token_id", 2, "vocab_size", 6, "tie_word_embeddings", 1,
-                                 "attention_bias", 0, "hidden_act", "silu");
+    json_t *expected = json_pack(
+        "{s:[s], s:n, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:b, s:b, s:s}", "architectures", "LlamaForCausalLM",
+        "rope_scaling", "model_type", "llama", "hidden_size", 64, "intermediate_size", 128, "num_hidden_layers", 192,
+        "num_attention_heads", 256, "max_position_embeddings", 320, "rms_norm_eps", 1e-5, "eos_token_id", 2,
+        "vocab_size", 6, "tie_word_embeddings", 1, "attention_bias", 0, "hidden_act", "silu");
     cr_assert_not_null(expected);
     char *text = json_dumps(config, JSON_SORT_KEYS);
     cr_assert(json_equal(config, expected), "%s", text);
@@ -321,5 +323,80 @@ Test(gguf, config)
     json_decref(expected);
     cr_assert_null(make_config(&scratch, "llama", true));
     cr_assert_null(make_config(&scratch, "mystery", false));
+    scratch_remove(&scratch);
+}
+
+/* A GGUF whose positions are stretched: linearly by `factor`, or, if that is 0, by a tensor of divisors. */
+static json_t *scaled_config(struct scratch *scratch, float factor, const float *divisors, size_t count)
+{
+    struct hc_error error = {""};
+    json_t *config;
+    put_gguf(&bytes, 3, factor > 0 ? 1 : 2, factor > 0 ? 8 : 6);
+    put_text("general.architecture", "llama");
+    put_number("llama.embedding_length", 64);
+    put_number("llama.block_count", 1);
+    put_number("llama.attention.head_count", 4);
+    put_real("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    put_real("llama.rope.freq_base", 500000);
+    if (factor > 0) {
+        put_text("llama.rope.scaling.type", "linear");
+        put_real("llama.rope.scaling.factor", factor);
+    }
+    put_tensor(&bytes, "token_embd.weight", 2, 6, TENSOR_F32, 0);
+    if (!(factor > 0)) {
+        put_string(&bytes, "rope_freqs.weight");
+        put_uint(&bytes, 1, 4);
+        put_uint(&bytes, count, 8);
+        put_uint(&bytes, TENSOR_F32, 4);
+        put_uint(&bytes, 64, 8);
+    }
+    put_padding(&bytes, 32);
+    for (size_t i = 0; i < 16 + count; i++)
+        put_float(&bytes, i < 16 ? 0.0f : divisors[i - 16]);
+    struct hc_source *source = open_bytes(scratch);
+    cr_assert_eq(hc_gguf_config(source, &config, &error), HC_OK);
+    hc_source_close(source);
+    return config;
+}
+
+static double scaling_number(const json_t *config, const char *key)
+{
+    return json_number_value(json_object_get(json_object_get(config, "rope_scaling"), key));
+}
+
+Test(gguf, config_of_linear_positions)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    json_t *config = scaled_config(&scratch, 4, NULL, 0);
+    cr_assert_not_null(config);
+    cr_assert_str_eq(json_string_value(json_object_get(json_object_get(config, "rope_scaling"), "rope_type")),
+                     "linear");
+    cr_assert_eq(scaling_number(config, "factor"), 4);
+    json_decref(config);
+    scratch_remove(&scratch);
+}
+
+/* The divisor of a wave of so many positions, by the formula of Llama 3.1's release with a factor of 8. */
+static float llama3_divisor(double wave)
+{
+    double blend = (8192 / wave - 1) / 3;
+    return wave < 2048 ? 1 : wave > 8192 ? 8 : (float)(1 / ((1 - blend) / 8 + blend));
+}
+
+Test(gguf, config_of_llama3_positions)
+{
+    float divisors[16];
+    struct scratch scratch;
+    scratch_make(&scratch);
+    for (int i = 0; i < 16; i++)
+        divisors[i] = llama3_divisor(2 * 3.14159265358979323846 * pow(500000, i / 16.0));
+    json_t *config = scaled_config(&scratch, 0, divisors, 16);
+    cr_assert_not_null(config);
+    cr_assert_float_eq(scaling_number(config, "factor"), 8, 1e-9);
+    cr_assert_eq(scaling_number(config, "original_max_position_embeddings"), 8192);
+    json_decref(config);
+    divisors[2] = 2; /* of nobody that we know */
+    cr_assert_null(scaled_config(&scratch, 0, divisors, 16));
     scratch_remove(&scratch);
 }

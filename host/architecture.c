@@ -1,0 +1,88 @@
+#include "architecture.h"
+
+#include "source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+hc_status hc_architecture_find(const json_t *config, const char *path, const struct hc_architecture **architecture,
+                               struct hc_error *error)
+{
+    const char *name = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    if (!name)
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: its configuration names no architecture", path);
+    for (size_t i = 0; hc_architectures[i]; i++)
+        if (strcmp(hc_architectures[i]->class_name, name) == 0) {
+            *architecture = hc_architectures[i];
+            return HC_OK;
+        }
+    return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: networks of the architecture %s are not known", path, name);
+}
+
+struct hc_tensor_name hc_layer_name(const struct hc_decoder_names *names, uint32_t layer, const char *what,
+                                    const char *suffix)
+{
+    struct hc_tensor_name name;
+    snprintf(name.text, sizeof name.text, "%s%u.%s%s", names->layer, layer, what, suffix);
+    return name;
+}
+
+/* columns 0: a vector. */
+static hc_status check_tensor(const struct hc_source *source, const char *name, uint64_t rows, uint64_t columns,
+                              struct hc_error *error)
+{
+    int64_t found = hc_source_find(source, name);
+    if (found < 0)
+        return hc_fail(error, HC_ERR_CORRUPT, "%s: there is no tensor %s", source->path, name);
+    const struct hc_tensor *tensor = &source->tensors[found];
+    if (tensor->rank != (columns ? 2 : 1) || tensor->shape[0] != rows || (columns && tensor->shape[1] != columns))
+        return hc_fail(error, HC_ERR_CORRUPT, "%s: the tensor %s has not the shape that the configuration says",
+                       source->path, name);
+    if (!hc_type_is_float(tensor->type))
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: the tensor %s is not of floating point numbers", source->path,
+                       name);
+    return HC_OK;
+}
+
+static hc_status check_top(const struct hc_source *source, const char *what, uint64_t rows, uint64_t columns,
+                           struct hc_error *error)
+{
+    struct hc_tensor_name name;
+    snprintf(name.text, sizeof name.text, "%s.weight", what);
+    return check_tensor(source, name.text, rows, columns, error);
+}
+
+static hc_status check_layer(const struct hc_decoder *decoder, const struct hc_decoder_names *names, uint32_t layer,
+                             const struct hc_source *source, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (int i = 0; i < HC_LAYER_MATRICES; i++) {
+        struct hc_matrix_shape shape = hc_layer_matrix_shape(decoder, i);
+        struct hc_tensor_name weight = hc_layer_name(names, layer, names->matrices[i], ".weight");
+        struct hc_tensor_name bias = hc_layer_name(names, layer, names->matrices[i], ".bias");
+        HC_TRY(check_tensor(source, weight.text, shape.rows, shape.columns, error));
+        if (hc_layer_has_bias(decoder, i))
+            HC_TRY(check_tensor(source, bias.text, shape.rows, 0, error));
+    }
+    for (int i = 0; i < (decoder->head_norms ? HC_LAYER_NORMS : HC_NORM_QUERY); i++) {
+        struct hc_tensor_name norm = hc_layer_name(names, layer, names->norms[i], ".weight");
+        uint32_t width = i < HC_NORM_QUERY ? decoder->width : decoder->head_width;
+        HC_TRY(check_tensor(source, norm.text, width, 0, error));
+    }
+done:
+    return status;
+}
+
+hc_status hc_decoder_check(const struct hc_decoder *decoder, const struct hc_decoder_names *names,
+                           const struct hc_source *source, struct hc_error *error)
+{
+    hc_status status;
+    HC_TRY(check_top(source, names->embedding, decoder->vocabulary, decoder->width, error));
+    HC_TRY(check_top(source, names->norm, decoder->width, 0, error));
+    if (!decoder->tied)
+        HC_TRY(check_top(source, names->head, decoder->vocabulary, decoder->width, error));
+    for (uint32_t i = 0; i < decoder->layers; i++)
+        HC_TRY(check_layer(decoder, names, i, source, error));
+done:
+    return status;
+}

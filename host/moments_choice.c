@@ -1,0 +1,102 @@
+#include "moments_choice.h"
+
+#include "calibrate.h"
+#include "json.h"
+#include "selection.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DEPTH = 64 };
+
+/* Whether the moments of a model can be propagated, or measured on the model itself; fills in the architecture. */
+static hc_status recognise(struct hc_moments_choice *choice, const char *config, const struct hc_source *source,
+                           struct hc_error *error)
+{
+    const char *path = source->path;
+    json_t *json = NULL;
+    hc_status status;
+    if (!config)
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: there is no config.json", path);
+    HC_TRY(hc_json_parse(config, strlen(config), DEPTH, "config.json", &json, error));
+    HC_TRY(hc_architecture_find(json, path, &choice->architecture, error));
+    HC_TRY(choice->architecture->configure(json, path, &choice->decoder, error));
+    HC_TRY(hc_decoder_check(&choice->decoder, choice->architecture->names, source, error));
+done:
+    json_decref(json);
+    return status;
+}
+
+/* A vector for a tensor of the source must be as long as its rows. */
+static hc_status check_lengths(const struct hc_moments *moments, const struct hc_source *source, struct hc_error *error)
+{
+    for (size_t i = 0; i < moments->count; i++) {
+        const struct hc_moments_vector *vector = &moments->vectors[i];
+        int64_t found = hc_source_find(source, vector->name);
+        if (found >= 0 && hc_piece_at(&source->tensors[found], 0).columns != vector->count)
+            return hc_fail(error, HC_ERR_CORRUPT, "moments of %s: %llu, but it has %llu columns", vector->name,
+                           (unsigned long long)vector->count,
+                           (unsigned long long)hc_piece_at(&source->tensors[found], 0).columns);
+    }
+    return HC_OK;
+}
+
+static hc_status choose_file(struct hc_moments_choice *choice, const char *path, const struct hc_source *source,
+                             struct hc_error *error)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    hc_status status;
+    choice->kind = HC_MOMENTS_FILE;
+    HC_TRY(hc_moments_read(path, &choice->moments, error));
+    HC_TRY(check_lengths(choice->moments, source, error));
+    HC_TRY(hc_moments_checksum(choice->moments, checksum, error));
+    snprintf(choice->identity, sizeof choice->identity, "file:%s", checksum);
+done:
+    return status;
+}
+
+hc_status hc_moments_choose(struct hc_moments_choice *choice, const char *asked, const char *config,
+                            const struct hc_source *source, struct hc_error *why_not, struct hc_error *error)
+{
+    *choice = (struct hc_moments_choice){.identity = "none"};
+    bool self = asked && strcmp(asked, "self") == 0;
+    if (asked && strcmp(asked, "none") == 0)
+        return HC_OK;
+    if (asked && !self && strcmp(asked, "weights") != 0)
+        return choose_file(choice, asked, source, error);
+    hc_status status = recognise(choice, config, source, self ? error : why_not);
+    if (status == HC_OK) {
+        choice->kind = self ? HC_MOMENTS_SELF : HC_MOMENTS_WEIGHTS;
+        strcpy(choice->identity, self ? "self" : "weights");
+    }
+    return self || status == HC_ERR_MEMORY ? status : HC_OK;
+}
+
+hc_status hc_moments_make(struct hc_moments_choice *choice, hc_context *context, const struct hc_source *source,
+                          struct hc_ticker *ticker, struct hc_error *error)
+{
+    if (choice->kind != HC_MOMENTS_WEIGHTS && choice->kind != HC_MOMENTS_SELF)
+        return HC_OK;
+    hc_status status = hc_moments_create(choice->identity, &choice->moments, error);
+    if (status != HC_OK)
+        return status;
+    if (choice->kind == HC_MOMENTS_SELF) {
+        hc_calibrate_options options;
+        hc_calibrate_options_init(&options);
+        return hc_calibrate_model(context, source->path, &options, ticker, NULL, choice->moments, error);
+    }
+    const struct hc_propagation propagation = {source, &context->kernels, context->threads, ticker, choice->moments};
+    return choice->architecture->propagate(&choice->decoder, &propagation, error);
+}
+
+void hc_moments_attach(const struct hc_moments_choice *choice, struct hc_source *source)
+{
+    for (size_t i = 0; i < source->tensor_count; i++)
+        source->tensors[i].moments = hc_moments_find(choice->moments, source->tensors[i].name);
+}
+
+void hc_moments_choice_clear(struct hc_moments_choice *choice)
+{
+    hc_moments_destroy(choice->moments);
+    choice->moments = NULL;
+}

@@ -1,0 +1,120 @@
+/* A *runtime* carries out the operations of a network on one device. runtime_cpu.c is one; others register like
+ * engines.
+ *
+ * models/ evaluates networks through this table and sees neither matrices nor memory: arrays are addresses on the
+ * device, which only the runtime may read. Activations of n positions are n rows, one behind the other, of float32.
+ * Operations are queued and do not fail: what goes wrong is kept, and told by `finish`. Everything is allocated before
+ * the first operation.
+ */
+#ifndef HC_HOST_RUNTIME_H
+#define HC_HOST_RUNTIME_H
+
+#include "architecture.h"
+#include "model.h"
+
+struct hc_matrix; /* of a runtime: a weight matrix, outputs x inputs, ready for products; shared, never changed */
+
+/* Keys and values of one layer: [key_value_heads][context][head_width] each, in `type`; I8 with a float32 scale for
+ * every head and position behind all of them. */
+struct hc_cache {
+    void *keys, *values;
+    hc_type type; /* F16, F32 or I8 */
+    uint32_t context;
+};
+
+static inline size_t hc_cache_type_bytes(hc_type type)
+{
+    return type == HC_TYPE_F32 ? 4 : type == HC_TYPE_F16 ? 2 : 1;
+}
+
+/* Of `keys`, or of `values`: a multiple of 64. */
+static inline uint64_t hc_cache_bytes(const struct hc_decoder *decoder, hc_type type, uint32_t context)
+{
+    uint64_t heads = (uint64_t)decoder->key_value_heads * context;
+    uint64_t bytes = heads * decoder->head_width * hc_cache_type_bytes(type);
+    return (bytes + (type == HC_TYPE_I8 ? heads * sizeof(float) + 4 : 0) + 63) / 64 * 64;
+}
+
+struct hc_attention {
+    const struct hc_decoder *decoder;
+    const struct hc_cache *cache;
+    uint32_t first, count; /* positions of the queries; those before `first` are in the cache */
+};
+
+/* A linear layer: y = W x + bias */
+struct hc_linear {
+    const struct hc_matrix *matrix;
+    const float *bias; /* on the device, or NULL */
+    float *out;        /* n x rows */
+};
+
+/* What a runtime is made ready for. */
+struct hc_needs {
+    const struct hc_decoder *decoder;
+    uint32_t n;       /* positions at once */
+    uint32_t context; /* positions in the cache */
+    const struct hc_matrix *const *matrices;
+    size_t matrix_count;
+};
+
+struct hc_runtime {
+    const struct hc_runtime_table *table;
+    void *state;
+};
+
+struct hc_runtime_table {
+    const char *name;
+    void (*destroy)(struct hc_runtime *runtime);
+
+    /* Opens a matrix for this kind of runtime; it may outlive the runtime, not the model. `embedding`: rows of it are
+     * wanted, too. */
+    hc_status (*open_matrix)(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, bool embedding,
+                             struct hc_matrix **matrix, struct hc_error *error);
+    void (*close_matrix)(struct hc_matrix *matrix); /* NULL: nothing */
+    const char *(*matrix_name)(const struct hc_matrix *matrix);
+
+    /* Memory of the device, zeroed, 64-byte aligned. */
+    hc_status (*allocate)(struct hc_runtime *runtime, size_t bytes, void **memory, struct hc_error *error);
+    void (*release)(struct hc_runtime *runtime, void *memory);
+    void (*write)(struct hc_runtime *runtime, void *to, const void *from, size_t bytes);
+    void (*read)(struct hc_runtime *runtime, const void *from, size_t bytes, void *to);
+    /* Working memory for what comes; *bytes: how much there is now. */
+    hc_status (*prepare)(struct hc_runtime *runtime, const struct hc_needs *needs, uint64_t *bytes,
+                         struct hc_error *error);
+
+    /* out: n x columns; tokens: n numbers of rows, on the host. */
+    void (*embed)(struct hc_runtime *runtime, const struct hc_matrix *matrix, const int32_t *tokens, uint32_t n,
+                  float *out);
+    /* Row by row: out = x / sqrt(mean(x^2) + epsilon) * gain; in place if out == x. */
+    void (*norm)(struct hc_runtime *runtime, const float *x, const float *gain, uint32_t rows, uint32_t width,
+                 float epsilon, float *out);
+    /* `count` layers (at most 3) that read the same x, n x columns. */
+    void (*linear)(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count, const float *x,
+                   uint32_t n);
+    /* turns: n x 2 x count: for position first + i the cosines, then the sines of position * frequencies[d]. */
+    void (*turns)(struct hc_runtime *runtime, uint32_t first, uint32_t n, const float *frequencies, uint32_t count,
+                  float *turns);
+    /* In place, n x heads x head_width: the pair (d, d + head_width / 2) of every head is turned by turn d of its row.
+     */
+    void (*rotate)(struct hc_runtime *runtime, float *x, uint32_t n, uint32_t heads, uint32_t head_width,
+                   const float *turns);
+    /* Puts keys and values (count x key_value_heads x head_width) into the cache at attention->first. */
+    void (*remember)(struct hc_runtime *runtime, const struct hc_attention *attention, const float *keys,
+                     const float *values);
+    /* queries, out: count x heads x head_width. Keys and values of all positions up to a query's own are in the cache.
+     */
+    void (*attend)(struct hc_runtime *runtime, const struct hc_attention *attention, const float *queries, float *out);
+    /* gate = silu(gate) * up, n numbers. */
+    void (*gate)(struct hc_runtime *runtime, float *gate, const float *up, size_t n);
+    /* x += y, n numbers. */
+    void (*add)(struct hc_runtime *runtime, float *x, const float *y, size_t n);
+
+    /* Waits for all of it, and tells what went wrong since the last time. */
+    hc_status (*finish)(struct hc_runtime *runtime, struct hc_error *error);
+};
+
+/* The CPU's. `kernels` must outlive it. */
+hc_status hc_runtime_cpu(struct hc_runtime *runtime, const struct hc_kernels *kernels, int threads,
+                         struct hc_error *error);
+
+#endif

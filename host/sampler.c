@@ -1,0 +1,277 @@
+/* Choosing tokens by their logits. All of it is plain C: neither the machine nor its C library changes a choice.
+ * Probabilities are float32, their arguments and their sums double.
+ *
+ * Candidates are ordered by logit, then by number, the lowest first. Nothing is sorted that is not looked at: a heap
+ * gives up the next best one when it is asked for.
+ *
+ * NaN counts as -infinity, and infinities as the largest finite numbers. So a token of -infinity is never chosen where
+ * there are others; if there are none, all are alike.
+ */
+#include <hyperc/run.h>
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/exponential.h"
+#include "context.h"
+#include "philox.h"
+
+struct candidate {
+    float logit;
+    int32_t token;
+};
+
+struct hc_sampler {
+    hc_sample_options options;
+    uint32_t vocabulary;
+    uint64_t choices;            /* so far: the counter of the random numbers */
+    int32_t *recent;             /* a ring of the last repeat_last tokens */
+    uint32_t recent_count, next; /* how many there are, where the next one goes */
+    uint64_t *penalised;         /* of every token, at which choice it last was; they count from 1 here */
+    /* The first `left` are a heap, the best on top; behind them are those that it gave up, the best last. */
+    struct candidate *candidates;
+    uint32_t count, left;
+    double best; /* greatest logit */
+};
+
+void hc_sample_options_init(hc_sample_options *options)
+{
+    *options = (hc_sample_options){
+        .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1, .repeat_last = 64};
+}
+
+static hc_status check_options(const hc_sample_options *options, uint32_t vocabulary, struct hc_error *error)
+{
+    if (vocabulary == 0 || vocabulary > INT32_MAX)
+        return hc_fail(error, HC_ERR_ARGUMENT, "a vocabulary of %u tokens", vocabulary);
+    if (!(options->temperature >= 0 && options->temperature <= FLT_MAX))
+        return hc_fail(error, HC_ERR_ARGUMENT, "temperature: %g is negative or not finite", options->temperature);
+    if (!(options->top_p >= 0 && options->top_p <= 1))
+        return hc_fail(error, HC_ERR_ARGUMENT, "top_p: %g is not in 0 .. 1", options->top_p);
+    if (!(options->min_p >= 0 && options->min_p <= 1))
+        return hc_fail(error, HC_ERR_ARGUMENT, "min_p: %g is not in 0 .. 1", options->min_p);
+    if (!(options->repeat_penalty > 0 && options->repeat_penalty <= FLT_MAX))
+        return hc_fail(error, HC_ERR_ARGUMENT, "repeat_penalty: %g is not positive and finite",
+                       options->repeat_penalty);
+    return HC_OK;
+}
+
+hc_status hc_sampler_create(hc_context *context, uint32_t vocabulary, const hc_sample_options *options,
+                            hc_sampler **out)
+{
+    hc_sample_options defaults;
+    hc_sample_options_init(&defaults);
+    *out = NULL;
+    if (!options)
+        options = &defaults;
+    hc_status status = check_options(options, vocabulary, &context->error);
+    if (status != HC_OK)
+        return status;
+    hc_sampler *sampler = calloc(1, sizeof *sampler);
+    if (!sampler)
+        return hc_no_memory(&context->error);
+    sampler->options = *options;
+    sampler->vocabulary = vocabulary;
+    sampler->recent = calloc((size_t)options->repeat_last + 1, sizeof *sampler->recent);
+    sampler->penalised = calloc(vocabulary, sizeof *sampler->penalised);
+    sampler->candidates = calloc(vocabulary, sizeof *sampler->candidates);
+    if (!sampler->recent || !sampler->penalised || !sampler->candidates) {
+        hc_sampler_destroy(sampler);
+        return hc_no_memory(&context->error);
+    }
+    *out = sampler;
+    return HC_OK;
+}
+
+void hc_sampler_destroy(hc_sampler *sampler)
+{
+    if (!sampler)
+        return;
+    free(sampler->recent);
+    free(sampler->penalised);
+    free(sampler->candidates);
+    free(sampler);
+}
+
+void hc_sampler_accept(hc_sampler *sampler, int32_t token)
+{
+    uint32_t last = sampler->options.repeat_last;
+    if (last == 0 || token < 0 || (uint32_t)token >= sampler->vocabulary)
+        return;
+    sampler->recent[sampler->next] = token;
+    sampler->next = (sampler->next + 1) % last;
+    if (sampler->recent_count < last)
+        sampler->recent_count++;
+}
+
+/* ---- The logits ----------------------------------------------------------------------------- */
+
+/* Once for a token, however often it came. */
+static void penalise(hc_sampler *sampler, float *logits)
+{
+    float penalty = sampler->options.repeat_penalty;
+    for (uint32_t i = 0; i < sampler->recent_count; i++) {
+        int32_t token = sampler->recent[i];
+        if (sampler->penalised[token] == sampler->choices)
+            continue;
+        sampler->penalised[token] = sampler->choices;
+        logits[token] = logits[token] > 0 ? logits[token] / penalty : logits[token] * penalty;
+    }
+}
+
+static void make_finite(float *logits, uint32_t count)
+{
+    for (uint32_t t = 0; t < count; t++) {
+        float most = logits[t] > -FLT_MAX ? logits[t] : -FLT_MAX; /* NaN is not */
+        logits[t] = most < FLT_MAX ? most : FLT_MAX;
+    }
+}
+
+static int32_t most_likely(const float *logits, uint32_t vocabulary)
+{
+    uint32_t best = 0;
+    for (uint32_t t = 1; t < vocabulary; t++)
+        if (logits[t] > logits[best])
+            best = t;
+    return (int32_t)best;
+}
+
+/* In proportion to the probability; 1 for the most likely token. */
+static double weight(const hc_sampler *sampler, float logit)
+{
+    return hc_exp((float)((logit - sampler->best) / sampler->options.temperature));
+}
+
+/* ---- The heap ------------------------------------------------------------------------------- */
+
+static bool better(const struct candidate *a, const struct candidate *b)
+{
+    return a->logit > b->logit || (a->logit == b->logit && a->token < b->token);
+}
+
+/* Puts a candidate where the top of the heap that begins at `at` is free. */
+static void sink(struct candidate *heap, uint32_t count, uint32_t at, struct candidate candidate)
+{
+    for (;;) {
+        uint64_t child = 2 * (uint64_t)at + 1;
+        if (child >= count)
+            break;
+        if (child + 1 < count && better(&heap[child + 1], &heap[child]))
+            child++;
+        if (!better(&heap[child], &candidate))
+            break;
+        heap[at] = heap[child];
+        at = (uint32_t)child;
+    }
+    heap[at] = candidate;
+}
+
+/* A logit that at least k tokens reach, and not many more: the least of the greatest of k stretches. */
+static float reached_by(const float *logits, uint32_t count, uint32_t k)
+{
+    float least = FLT_MAX;
+    for (uint32_t i = 0; i < k; i++) {
+        uint32_t from = (uint32_t)((uint64_t)count * i / k), to = (uint32_t)((uint64_t)count * (i + 1) / k);
+        float greatest = -FLT_MAX;
+        for (uint32_t t = from; t < to; t++)
+            greatest = logits[t] > greatest ? logits[t] : greatest;
+        least = greatest < least ? greatest : least;
+    }
+    return least;
+}
+
+/* Makes a heap of all tokens whose logit is at least this. */
+static void fill(hc_sampler *sampler, const float *logits, float least)
+{
+    struct candidate *heap = sampler->candidates;
+    uint32_t count = 0;
+    for (uint32_t t = 0; t < sampler->vocabulary; t++)
+        if (logits[t] >= least)
+            heap[count++] = (struct candidate){logits[t], (int32_t)t};
+    for (uint32_t at = count / 2; at-- > 0;)
+        sink(heap, count, at, heap[at]);
+    sampler->count = sampler->left = count;
+    sampler->best = heap[0].logit;
+}
+
+/* The candidate of a rank, the best being 0. */
+static struct candidate ranked(hc_sampler *sampler, uint32_t rank)
+{
+    struct candidate *heap = sampler->candidates;
+    uint32_t place = sampler->count - 1 - rank;
+    while (sampler->left > place) {
+        struct candidate top = heap[0], last = heap[--sampler->left];
+        sink(heap, sampler->left, 0, last);
+        heap[sampler->left] = top;
+    }
+    return heap[place];
+}
+
+/* ---- The choice ----------------------------------------------------------------------------- */
+
+/* In [0, 1), 53 bits. */
+static double next_uniform(hc_sampler *sampler)
+{
+    uint64_t seed = sampler->options.seed, choice = sampler->choices++;
+    uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    uint32_t counter[4] = {(uint32_t)choice, (uint32_t)(choice >> 32)}, words[4];
+    hc_philox(key, counter, words);
+    return ldexp((double)((uint64_t)words[0] << 21 | words[1] >> 11), -53);
+}
+
+/* Fills the heap with what top-k leaves, or more: returns how many, and the sum of their weights. */
+static uint32_t top_k(hc_sampler *sampler, const float *logits, double *total)
+{
+    uint32_t count = sampler->vocabulary, k = sampler->options.top_k;
+    *total = 0;
+    if (k == 0 || k >= count) {
+        fill(sampler, logits, -FLT_MAX);
+        for (uint32_t t = 0; t < count; t++)
+            *total += weight(sampler, logits[t]);
+        return count;
+    }
+    fill(sampler, logits, reached_by(logits, count, k));
+    for (uint32_t rank = 0; rank < k; rank++)
+        *total += weight(sampler, ranked(sampler, rank).logit);
+    return k;
+}
+
+/* What top-p and min-p leave of them: the fewest of the best that reach their share, and are likely enough. */
+static uint32_t cut(hc_sampler *sampler, uint32_t count, double *total)
+{
+    const hc_sample_options *options = &sampler->options;
+    double enough = options->top_p < 1 ? options->top_p * *total : INFINITY, sum = 0;
+    uint32_t rank = 0;
+    if (options->top_p >= 1 && options->min_p <= 0)
+        return count;
+    for (; rank < count; rank++) {
+        double next = weight(sampler, ranked(sampler, rank).logit);
+        if (rank > 0 && (sum >= enough || next < options->min_p))
+            break;
+        sum += next;
+    }
+    *total = sum;
+    return rank;
+}
+
+int32_t hc_sampler_choose(hc_sampler *sampler, float *logits)
+{
+    double uniform = next_uniform(sampler), total, sum = 0;
+    penalise(sampler, logits);
+    make_finite(logits, sampler->vocabulary);
+    if (sampler->options.temperature <= 0)
+        return most_likely(logits, sampler->vocabulary);
+    uint32_t count = top_k(sampler, logits, &total);
+    count = cut(sampler, count, &total);
+    int32_t chosen = 0; /* the best one weighs 1 */
+    for (uint32_t rank = 0; rank < count && sum <= uniform * total; rank++) {
+        struct candidate candidate = ranked(sampler, rank);
+        double own = weight(sampler, candidate.logit);
+        if (own <= 0) /* rounding has left the sum a hair short of the total */
+            break;
+        sum += own;
+        chosen = candidate.token;
+    }
+    return chosen;
+}

@@ -1,0 +1,33 @@
+/* What a tokenizer is made of: tokenizer_files.c puts it together, tokenizer.c uses it. */
+#ifndef HC_HOST_TOKENIZER_PARTS_H
+#define HC_HOST_TOKENIZER_PARTS_H
+
+#include "chat.h"
+#include "tokenizer.h"
+#include "tokenizer_added.h"
+#include "tokenizer_bpe.h"
+#include "tokenizer_decode.h"
+#include "tokenizer_normal.h"
+#include "tokenizer_split.h"
+
+/* The text of a token, in hc_tokenizer.texts. */
+struct hc_token_place {
+    size_t begin, bytes;
+    bool special;
+};
+
+struct hc_tokenizer {
+    struct hc_bpe *bpe;
+    struct hc_normalizer *normalizer;
+    struct hc_splitter *splitter;
+    struct hc_added added;
+    struct hc_decoder_steps decoder;
+    struct hc_ids before, behind; /* what a text begins and ends with */
+    struct hc_ids ends;           /* what ends a text that a model writes */
+    uint32_t size;
+    struct hc_token_place *places; /* of all numbers below `size` */
+    struct hc_text texts;
+    struct hc_chat chat;
+};
+
+#endif

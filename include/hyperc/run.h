@@ -1,0 +1,152 @@
+/* hyperc: running a model, compressed or not, straight from its files.
+ *
+ * The conventions are those of hyperc.h. A *network* is an opened model with its tokenizer: it is never changed, and
+ * contexts in several threads may use it at a time. A *sequence* is a text on its way through a network: the keys and
+ * values of the tokens so far. It belongs to the context that it was created with, and must be gone before it.
+ *
+ * Tokens are numbers from 0 to vocabulary - 1.
+ */
+#ifndef HYPERC_RUN_H
+#define HYPERC_RUN_H
+
+#include <hyperc/hyperc.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Networks ----------------------------------------------------------------------------- */
+
+typedef struct hc_network hc_network;
+
+typedef struct hc_network_info {
+    const char *architecture; /* "LlamaForCausalLM" */
+    uint32_t layers, width, heads, key_value_heads, head_width, inner_width;
+    uint32_t vocabulary;
+    uint32_t context; /* most tokens of a sequence, by the model's configuration */
+    uint64_t weights;
+    uint64_t stored_bytes; /* of the tensors, as they lie in their files */
+    const char *
+        chat_template; /* "chatml", "llama2", "llama3", "mistral", "zephyr"; NULL if the model has none that is known */
+    bool has_tokenizer;
+} hc_network_info;
+
+/* Opens a model directory, compressed or not, or a .gguf file. HC_ERR_UNSUPPORTED names an architecture or a setting
+ * that is not known; HC_ERR_CORRUPT a configuration that contradicts the tensors. A model without a tokenizer can be
+ * evaluated, but not be told a text. Matrices stay as they are stored, and are decoded inside of products. */
+hc_status hc_network_open(hc_context *context, const char *path, hc_network **network);
+void hc_network_close(hc_network *network);
+void hc_network_info_get(const hc_network *network, hc_network_info *info);
+
+/* ---- Text --------------------------------------------------------------------------------- */
+
+typedef struct hc_tokens {
+    int32_t *ids; /* hc_tokens_free */
+    size_t count;
+} hc_tokens;
+
+typedef struct hc_text_options {
+    bool begin;   /* what the tokenizer puts before a text (and behind it), if it does so by itself */
+    bool special; /* the names of special tokens in the text become these tokens; else they are text */
+} hc_text_options;
+
+/* Bytes that are not UTF-8 are taken as the model's own tokenizer takes them: see docs/hyperc.1. */
+hc_status hc_tokenize(hc_context *context, const hc_network *network, const char *text, size_t bytes,
+                      const hc_text_options *options, hc_tokens *tokens);
+void hc_tokens_free(hc_tokens *tokens);
+
+/* The bytes of a token that continues a text, or begins one (`first`: a leading space of the tokenizer's own making is
+ * not shown). A character may be spread over tokens. Special tokens have no bytes, unless `special`. *text is valid
+ * until the network is closed. HC_ERR_ARGUMENT if there is no such token. */
+hc_status hc_token_text(const hc_network *network, int32_t token, bool first, bool special, const char **text,
+                        size_t *bytes);
+
+/* Whether a text ends with this token: any of the model's end-of-sequence (and end-of-turn) tokens. */
+bool hc_token_ends(const hc_network *network, int32_t token);
+
+typedef struct hc_turn {
+    const char *role; /* "system", "user", "assistant" */
+    const char *text;
+} hc_turn;
+
+/* The tokens of a conversation in the model's own format, up to where the assistant's next answer begins.
+ * HC_ERR_UNSUPPORTED if the model's template is not one that is known. */
+hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const hc_turn *turns, size_t count,
+                         hc_tokens *tokens);
+
+/* ---- Sequences ---------------------------------------------------------------------------- */
+
+typedef struct hc_sequence hc_sequence;
+
+typedef struct hc_sequence_options {
+    uint32_t context;   /* most tokens; 0: the model's own limit. More than that is HC_ERR_ARGUMENT */
+    uint32_t batch;     /* most tokens that are evaluated at once; 0: 256 */
+    hc_type cache_type; /* of keys and values: HC_TYPE_F16, HC_TYPE_F32, or HC_TYPE_I8 (with a scale per head) */
+} hc_sequence_options;
+
+void hc_sequence_options_init(hc_sequence_options *options);
+
+/* Allocates all that evaluation needs; the network must outlive it. Options NULL: all defaults. */
+hc_status hc_sequence_create(hc_context *context, const hc_network *network, const hc_sequence_options *options,
+                             hc_sequence **sequence);
+void hc_sequence_destroy(hc_sequence *sequence);
+
+typedef enum hc_logits { HC_LOGITS_NONE, HC_LOGITS_LAST, HC_LOGITS_ALL } hc_logits;
+
+/* Appends `count` tokens (1 or more). logits: room for `vocabulary` numbers, for the last token or for each of them;
+ * NULL with HC_LOGITS_NONE. A token out of range, or more than the context holds: HC_ERR_ARGUMENT, and nothing is
+ * appended. The results do not depend on how tokens are divided into calls, nor on threads or instruction sets. */
+hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count, hc_logits which, float *logits);
+
+uint32_t hc_sequence_length(const hc_sequence *sequence);
+/* Forgets all tokens but the first `length`. */
+hc_status hc_sequence_cut(hc_sequence *sequence, uint32_t length);
+/* Of the sequence alone: its cache, and what it works with. */
+uint64_t hc_sequence_bytes(const hc_sequence *sequence);
+
+/* ---- Choosing tokens ---------------------------------------------------------------------- */
+
+/* In this order: the penalty, top-k, temperature, top-p, min-p, then one is drawn. */
+typedef struct hc_sample_options {
+    float temperature;    /* 0: the most likely token */
+    uint32_t top_k;       /* 0: all */
+    float top_p;          /* 1: all */
+    float min_p;          /* 0: all; else those of at least this share of the most likely one's probability */
+    float repeat_penalty; /* 1: none; logits of recent tokens are divided (positive) or multiplied (negative) by it */
+    uint32_t repeat_last; /* how many tokens are recent */
+    uint64_t seed;
+} hc_sample_options;
+
+/* 0.8, 40, 0.95, 0.05, 1, 64, seed 0. */
+void hc_sample_options_init(hc_sample_options *options);
+
+typedef struct hc_sampler hc_sampler;
+
+hc_status hc_sampler_create(hc_context *context, uint32_t vocabulary, const hc_sample_options *options,
+                            hc_sampler **sampler);
+void hc_sampler_destroy(hc_sampler *sampler);
+/* Tells the sampler of a token of the text, for the penalty: those of the prompt, and those chosen. */
+void hc_sampler_accept(hc_sampler *sampler, int32_t token);
+/* Chooses by `vocabulary` logits, which are overwritten. The same seed and logits give the same tokens everywhere. */
+int32_t hc_sampler_choose(hc_sampler *sampler, float *logits);
+
+/* ---- Where the error may go --------------------------------------------------------------- */
+
+typedef struct hc_calibrate_options {
+    const char *text; /* the text to run over; NULL: one that the model writes itself */
+    size_t bytes;
+    uint32_t window;  /* tokens of a window; 0: 512 */
+    uint32_t windows; /* at most; 0: as many as the text has, or 64 of the model's own */
+    uint64_t seed;    /* of the text that it writes */
+} hc_calibrate_options;
+
+void hc_calibrate_options_init(hc_calibrate_options *options);
+
+/* Writes the second moments of the inputs of every linear layer, measured over all positions of all windows, to a new
+ * safetensors file: a vector of float32 "X.weight.moments" for each X.weight (docs/FORMAT.md). */
+hc_status hc_calibrate(hc_context *context, const char *path, const char *output, const hc_calibrate_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

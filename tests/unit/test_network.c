@@ -1,0 +1,380 @@
+/* Networks and sequences through the public interface: what is the same however it is run, and what is refused. */
+#include "scratch.h"
+
+#include <hyperc/run.h>
+#include <math.h>
+#include <pthread.h>
+
+enum { WIDTH = 32, LAYERS = 2, HEADS = 4, KEYS = 2, HEAD_WIDTH = 8, INNER = 48, VOCABULARY = 40, CONTEXT = 64 };
+enum { MAX_TENSORS = 64 };
+
+static const char *const config =
+    "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": 32, \"hidden_act\": "
+    "\"silu\", \"intermediate_size\": 48, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
+    "\"num_key_value_heads\": 2, \"vocab_size\": 40, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, "
+    "\"rope_theta\": 10000.0, \"tie_word_embeddings\": true%s}";
+
+/* ---- A small model of random weights -------------------------------------------------------- */
+
+struct model_file {
+    char header[16384];
+    size_t length, tensors;
+    float *data;
+    size_t count;
+};
+
+static float random_weight(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (float)((double)(*state >> 40) / (1 << 23) - 1) * 0.3f;
+}
+
+static void put_weights(struct model_file *file, const char *name, size_t rows, size_t columns)
+{
+    static uint64_t state = 1;
+    size_t n = rows * (columns ? columns : 1);
+    char shape[48];
+    if (columns)
+        snprintf(shape, sizeof shape, "%zu,%zu", rows, columns);
+    else
+        snprintf(shape, sizeof shape, "%zu", rows);
+    file->length += (size_t)snprintf(file->header + file->length, sizeof file->header - file->length,
+                                     "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
+                                     file->tensors++ ? "," : "{", name, shape, 4 * file->count, 4 * (file->count + n));
+    file->data = realloc(file->data, (file->count + n) * sizeof *file->data);
+    cr_assert_not_null(file->data);
+    for (size_t i = 0; i < n; i++)
+        file->data[file->count++] = columns ? random_weight(&state) : 1 + random_weight(&state);
+}
+
+static void put_layer(struct model_file *file, unsigned layer)
+{
+    static const struct {
+        const char *name;
+        size_t rows, columns;
+    } parts[] = {
+        {"input_layernorm", WIDTH, 0},
+        {"post_attention_layernorm", WIDTH, 0},
+        {"self_attn.q_proj", HEADS * HEAD_WIDTH, WIDTH},
+        {"self_attn.k_proj", KEYS * HEAD_WIDTH, WIDTH},
+        {"self_attn.v_proj", KEYS * HEAD_WIDTH, WIDTH},
+        {"self_attn.o_proj", WIDTH, HEADS * HEAD_WIDTH},
+        {"mlp.gate_proj", INNER, WIDTH},
+        {"mlp.up_proj", INNER, WIDTH},
+        {"mlp.down_proj", WIDTH, INNER},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, parts[i].name);
+        put_weights(file, name, parts[i].rows, parts[i].columns);
+    }
+}
+
+static void write_weights(struct scratch *scratch, size_t vocabulary)
+{
+    struct model_file file = {.length = 0};
+    put_weights(&file, "model.embed_tokens.weight", vocabulary, WIDTH);
+    for (unsigned i = 0; i < LAYERS; i++)
+        put_layer(&file, i);
+    put_weights(&file, "model.norm.weight", WIDTH, 0);
+    file.header[file.length++] = '}';
+    while (file.length % 8 != 0)
+        file.header[file.length++] = ' ';
+    uint64_t length = file.length;
+    size_t size = sizeof length + file.length + file.count * sizeof *file.data;
+    uint8_t *bytes = malloc(size);
+    cr_assert_not_null(bytes);
+    memcpy(bytes, &length, sizeof length);
+    memcpy(bytes + sizeof length, file.header, file.length);
+    memcpy(bytes + sizeof length + file.length, file.data, file.count * sizeof *file.data);
+    scratch_write(scratch, "model.safetensors", bytes, size);
+    free(bytes);
+    free(file.data);
+}
+
+static void write_config(struct scratch *scratch, const char *more)
+{
+    char text[1024];
+    snprintf(text, sizeof text, config, more);
+    scratch_text(scratch, "config.json", text);
+}
+
+static void make_model(struct scratch *scratch)
+{
+    scratch_make(scratch);
+    write_weights(scratch, VOCABULARY);
+    write_config(scratch, "");
+}
+
+/* ---- Evaluation ----------------------------------------------------------------------------- */
+
+static hc_context *open_context(hc_tier tier, int threads)
+{
+    hc_context_options options;
+    hc_context *context;
+    hc_context_options_init(&options);
+    options.tier = tier;
+    options.threads = threads;
+    hc_status status = hc_context_create(&context, &options);
+    if (status == HC_ERR_UNSUPPORTED) {
+        hc_context_destroy(context);
+        return NULL;
+    }
+    cr_assert_eq(status, HC_OK);
+    return context;
+}
+
+struct run {
+    hc_tier tier;
+    int threads;
+    uint32_t batch, piece;
+    hc_type cache;
+};
+
+static int32_t token_at(uint32_t i)
+{
+    return (int32_t)(i * 7 + i * i / 3) % VOCABULARY;
+}
+
+/* All logits of CONTEXT tokens, handed in `piece` at a time. False if the machine lacks the tier. */
+static bool logits_of(const char *path, const struct run *run, float *logits)
+{
+    hc_sequence_options options;
+    hc_network *network;
+    hc_sequence *sequence;
+    int32_t tokens[CONTEXT];
+    hc_context *context = open_context(run->tier, run->threads);
+    if (!context)
+        return false;
+    for (uint32_t i = 0; i < CONTEXT; i++)
+        tokens[i] = token_at(i);
+    hc_sequence_options_init(&options);
+    options.batch = run->batch;
+    options.cache_type = run->cache;
+    cr_assert_eq(hc_network_open(context, path, &network), HC_OK, "%s", hc_message(context));
+    cr_assert_eq(hc_sequence_create(context, network, &options, &sequence), HC_OK, "%s", hc_message(context));
+    for (uint32_t at = 0; at < CONTEXT; at += run->piece)
+        cr_assert_eq(hc_evaluate(sequence, tokens + at, run->piece, HC_LOGITS_ALL, logits + (size_t)at * VOCABULARY),
+                     HC_OK, "%s", hc_message(context));
+    cr_assert_eq(hc_sequence_length(sequence), CONTEXT);
+    hc_sequence_destroy(sequence);
+    hc_network_close(network);
+    hc_context_destroy(context);
+    return true;
+}
+
+static const struct run plain = {HC_TIER_C, 1, CONTEXT, CONTEXT, HC_TYPE_F16};
+
+static void compare_runs(const char *path)
+{
+    static const struct run runs[] = {
+        {HC_TIER_C, 1, 1, 1, HC_TYPE_F16},       {HC_TIER_C, 2, 7, 16, HC_TYPE_F16},
+        {HC_TIER_AVX2, 1, 64, 64, HC_TYPE_F16},  {HC_TIER_AVX2, 2, 5, 32, HC_TYPE_F16},
+        {HC_TIER_AVX512, 1, 64, 8, HC_TYPE_F16}, {HC_TIER_AVX512, 3, 3, 64, HC_TYPE_F16},
+    };
+    static float expected[CONTEXT * VOCABULARY], got[CONTEXT * VOCABULARY];
+    cr_assert(logits_of(path, &plain, expected));
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
+        if (logits_of(path, &runs[i], got))
+            cr_assert_arr_eq(got, expected, sizeof got, "run %zu", i);
+}
+
+/* Bit for bit: instruction sets, threads, batches, calls. */
+Test(network, same_however_it_is_run)
+{
+    struct scratch scratch;
+    make_model(&scratch);
+    compare_runs(scratch.root);
+    scratch_remove(&scratch);
+}
+
+static void compress(const char *input, const char *output, const char *method, double bits)
+{
+    hc_compress_options options;
+    hc_context *context = open_context(HC_TIER_BEST, 2);
+    hc_compress_options_init(&options);
+    options.method = method;
+    options.window.bits = bits;
+    cr_assert_eq(hc_compress(context, input, output, &options), HC_OK, "%s", hc_message(context));
+    hc_context_destroy(context);
+}
+
+Test(network, same_however_it_is_run_when_coded)
+{
+    static const struct {
+        const char *method;
+        double bits;
+    } some[] = {{"window", 4}, {"window", 2}, {"window", 5}, {"window", 8}, {"pair", 4}};
+    struct scratch scratch;
+    make_model(&scratch);
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        char name[32], path[400];
+        snprintf(name, sizeof name, "out%zu", i);
+        snprintf(path, sizeof path, "%s.%s", scratch.root, name);
+        compress(scratch.root, path, some[i].method, some[i].bits);
+        compare_runs(path);
+        struct hc_error error;
+        cr_assert_eq(hc_remove_tree(path, &error), HC_OK);
+    }
+    scratch_remove(&scratch);
+}
+
+/* Coded at 8 bits, a network says nearly what it said before; keys and values of 8 bits change little. */
+Test(network, coded_and_cached_closely)
+{
+    static float expected[CONTEXT * VOCABULARY], got[CONTEXT * VOCABULARY];
+    struct scratch scratch;
+    char path[400];
+    make_model(&scratch);
+    snprintf(path, sizeof path, "%s.out", scratch.root);
+    compress(scratch.root, path, "window", 8);
+    cr_assert(logits_of(scratch.root, &plain, expected));
+    const struct {
+        const char *path;
+        hc_type cache;
+        double share;
+    } some[] = {{scratch.root, HC_TYPE_F32, 2e-3}, {scratch.root, HC_TYPE_I8, 0.05}, {path, HC_TYPE_F16, 0.05}};
+    for (size_t s = 0; s < sizeof some / sizeof *some; s++) {
+        struct run run = plain;
+        double error2 = 0, sum2 = 0;
+        run.cache = some[s].cache;
+        cr_assert(logits_of(some[s].path, &run, got));
+        for (size_t i = 0; i < CONTEXT * VOCABULARY; i++) {
+            error2 += pow((double)got[i] - (double)expected[i], 2);
+            sum2 += pow((double)expected[i], 2);
+        }
+        cr_assert(sqrt(error2 / sum2) <= some[s].share, "%zu: %g", s, sqrt(error2 / sum2));
+        cr_assert(error2 > 0, "%zu: nothing has changed", s);
+    }
+    struct hc_error error;
+    cr_assert_eq(hc_remove_tree(path, &error), HC_OK);
+    scratch_remove(&scratch);
+}
+
+/* ---- Two contexts over one network ---------------------------------------------------------- */
+
+struct worker {
+    const hc_network *network;
+    float logits[CONTEXT * VOCABULARY];
+};
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    hc_context *context = open_context(HC_TIER_BEST, 2);
+    int32_t tokens[CONTEXT];
+    for (uint32_t i = 0; i < CONTEXT; i++)
+        tokens[i] = token_at(i);
+    for (int repeat = 0; repeat < 20; repeat++) {
+        hc_sequence *sequence;
+        cr_assert_eq(hc_sequence_create(context, worker->network, NULL, &sequence), HC_OK);
+        cr_assert_eq(hc_evaluate(sequence, tokens, CONTEXT, HC_LOGITS_ALL, worker->logits), HC_OK);
+        hc_sequence_destroy(sequence);
+    }
+    hc_context_destroy(context);
+    return NULL;
+}
+
+Test(network, two_threads)
+{
+    static struct worker workers[2];
+    static float expected[CONTEXT * VOCABULARY];
+    struct scratch scratch;
+    pthread_t threads[2];
+    hc_network *network;
+    make_model(&scratch);
+    cr_assert(logits_of(scratch.root, &plain, expected));
+    hc_context *context = open_context(HC_TIER_BEST, 1);
+    cr_assert_eq(hc_network_open(context, scratch.root, &network), HC_OK);
+    hc_context_destroy(context); /* the network does not need it any more */
+    for (int i = 0; i < 2; i++) {
+        workers[i].network = network;
+        cr_assert_eq(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+        cr_assert_arr_eq(workers[i].logits, expected, sizeof expected);
+    }
+    hc_network_close(network);
+    scratch_remove(&scratch);
+}
+
+/* ---- What is refused ------------------------------------------------------------------------ */
+
+Test(network, limits_of_a_sequence)
+{
+    struct scratch scratch;
+    hc_sequence_options options;
+    hc_network *network;
+    hc_sequence *sequence;
+    float logits[VOCABULARY], again[VOCABULARY];
+    int32_t tokens[CONTEXT + 1] = {1, 2, 3};
+    make_model(&scratch);
+    hc_context *context = open_context(HC_TIER_BEST, 1);
+    cr_assert_eq(hc_network_open(context, scratch.root, &network), HC_OK);
+    hc_sequence_options_init(&options);
+    options.context = CONTEXT + 1;
+    cr_assert_eq(hc_sequence_create(context, network, &options, &sequence), HC_ERR_ARGUMENT);
+    cr_assert_not_null(strstr(hc_message(context), "64"));
+    options.context = 0;
+    options.cache_type = HC_TYPE_Q4_0;
+    cr_assert_eq(hc_sequence_create(context, network, &options, &sequence), HC_ERR_ARGUMENT);
+
+    cr_assert_eq(hc_sequence_create(context, network, NULL, &sequence), HC_OK);
+    cr_assert_eq(hc_evaluate(sequence, tokens, 0, HC_LOGITS_NONE, NULL), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_evaluate(sequence, tokens, CONTEXT + 1, HC_LOGITS_NONE, NULL), HC_ERR_ARGUMENT);
+    tokens[2] = VOCABULARY;
+    cr_assert_eq(hc_evaluate(sequence, tokens, 3, HC_LOGITS_NONE, NULL), HC_ERR_ARGUMENT);
+    tokens[2] = -1;
+    cr_assert_eq(hc_evaluate(sequence, tokens, 3, HC_LOGITS_NONE, NULL), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_sequence_length(sequence), 0);
+
+    cr_assert_eq(hc_evaluate(sequence, tokens, 2, HC_LOGITS_LAST, logits), HC_OK);
+    cr_assert_eq(hc_sequence_cut(sequence, 3), HC_ERR_ARGUMENT);
+    cr_assert_eq(hc_sequence_cut(sequence, 1), HC_OK);
+    cr_assert_eq(hc_evaluate(sequence, tokens + 1, 1, HC_LOGITS_LAST, again), HC_OK);
+    cr_assert_arr_eq(again, logits, sizeof logits);
+
+    hc_tokens words;
+    cr_assert_eq(hc_tokenize(context, network, "a", 1, &(hc_text_options){.begin = true}, &words), HC_ERR_UNSUPPORTED);
+    hc_sequence_destroy(sequence);
+    hc_network_close(network);
+    hc_context_destroy(context);
+    scratch_remove(&scratch);
+}
+
+static void expect_refusal(struct scratch *scratch, hc_status expected, const char *word)
+{
+    hc_network *network;
+    hc_context *context = open_context(HC_TIER_BEST, 1);
+    hc_status status = hc_network_open(context, scratch->root, &network);
+    cr_assert_eq(status, expected, "%s: %s", hc_status_name(status), hc_message(context));
+    cr_assert_null(network);
+    cr_assert_not_null(strstr(hc_message(context), word), "%s", hc_message(context));
+    hc_context_destroy(context);
+}
+
+Test(network, refused_models)
+{
+    struct scratch scratch;
+    make_model(&scratch);
+    scratch_text(&scratch, "config.json", "{\"architectures\": [\"MysteryModel\"]}");
+    expect_refusal(&scratch, HC_ERR_UNSUPPORTED, "MysteryModel");
+    scratch_text(&scratch, "config.json", "{}");
+    expect_refusal(&scratch, HC_ERR_UNSUPPORTED, "architecture");
+    scratch_text(&scratch, "config.json", "{");
+    expect_refusal(&scratch, HC_ERR_CORRUPT, "config.json");
+    write_config(&scratch, ", \"attention_bias\": true");
+    expect_refusal(&scratch, HC_ERR_CORRUPT, "bias");
+    write_config(&scratch, ", \"head_dim\": 16");
+    expect_refusal(&scratch, HC_ERR_CORRUPT, "q_proj");
+    write_config(&scratch, "");
+    write_weights(&scratch, VOCABULARY + 1);
+    expect_refusal(&scratch, HC_ERR_CORRUPT, "embed_tokens");
+    write_weights(&scratch, VOCABULARY);
+    cr_assert_eq(truncate(scratch_at(&scratch, "model.safetensors"), 20000), 0);
+    expect_refusal(&scratch, HC_ERR_CORRUPT, "model.safetensors");
+    cr_assert_eq(unlink(scratch_at(&scratch, "config.json")), 0);
+    expect_refusal(&scratch, HC_ERR_CORRUPT, "model.safetensors");
+    scratch_remove(&scratch);
+}
