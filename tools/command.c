@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { MAX_OPTIONS = 48 };
 
@@ -90,6 +91,8 @@ static int print_help(const struct command *command)
 {
     printf("usage: hyperc %s %s [OPTIONS]\n\n%s.\n\n", command->name, command->operands, command->summary);
     print_options(command->options);
+    if (command->shared_options)
+        print_options(command->shared_options);
     print_options(common_specs);
     return finish_output(EXIT_DONE);
 }
@@ -129,6 +132,8 @@ static int read_options(const struct command *command, struct common_options *co
     char letters[3 * MAX_OPTIONS + 1] = "";
     size_t count = 0;
     add_options(command->options, longs, specs, letters, &count);
+    if (command->shared_options)
+        add_options(command->shared_options, longs, specs, letters, &count);
     add_options(common_specs, longs, specs, letters, &count);
     for (int answer, index = 0; (answer = getopt_long(argc, argv, letters, longs, &index)) != -1;) {
         const struct option_spec *spec = which(answer, index, specs, count);
@@ -282,4 +287,11 @@ const char *human_bytes(double bytes, char buffer[32])
     }
     snprintf(buffer, 32, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
     return buffer;
+}
+
+double seconds_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }

@@ -27,7 +27,8 @@ struct common_options {
  * the value is no good; `run` gets the operands. */
 struct command {
     const char *name, *operands, *summary;
-    const struct option_spec *options; /* ends with a NULL name */
+    const struct option_spec *options;        /* ends with a NULL name */
+    const struct option_spec *shared_options; /* the same, of several commands; NULL: none */
     int least_operands, most_operands;
     bool (*set)(const char *name, const char *value, void *state);
     int (*run)(const struct common_options *common, int count, char **operands, void *state);
@@ -35,6 +36,7 @@ struct command {
 };
 
 extern const struct command command_compress, command_decompress, command_inspect, command_verify;
+extern const struct command command_generate, command_chat, command_perplexity, command_calibrate, command_bench;
 
 /* Parses and runs; returns the exit code. */
 int command_main(const struct command *command, int argc, char **argv);
@@ -52,6 +54,21 @@ hc_status open_context(const struct common_options *common, hc_context **context
 hc_status open_plain_context(const struct common_options *common, hc_context **context);
 /* Ends the progress line. */
 void end_progress(void);
+
+/* For what shows progress of its own: whether it is time to, given the seconds since it began; and the line, without
+ * its newline. */
+bool progress_due(const struct common_options *common, double seconds);
+void progress_line(const char *text);
+/* "1:02:03" or "2:03"; "?" if it is not known. */
+const char *human_time(double seconds, char buffer[16]);
+
+/* Between these, the first SIGINT or SIGTERM makes stop_asked() true, a second one ends the program. */
+void catch_stop(void);
+void release_stop(void);
+bool stop_asked(void);
+
+/* Of a clock that never goes back. */
+double seconds_now(void);
 
 /* Numbers: false unless the whole text is one in the range. */
 bool parse_real(const char *text, double least, double *value);

@@ -14,6 +14,8 @@ const struct option_spec compress_specs[] = {
     {"window", "L", "window: bits of a code, 8 to 16 (12): more is better and slower", 0},
     {"effort", "NAME", "window: fast, default (both --window 12) or best (--window 16)", 0},
     {"columns", "norm|none", "window: scale columns by their norm (norm), or not at all", 0},
+    {"moments", "SOURCE", "window: sizes of the inputs, which say where errors do harm: weights, none, self or a FILE",
+     0},
     {"side", "S|auto", "pair: side of the inner square (0.1); auto: the best for each tensor", 0},
     {"points", "LIST", "pair: points of the trajectory, tried in this order (1600)", 0},
     {"classes", "N", "pair: most classes of outer pairs, 1 to 15 (3)", 0},
@@ -180,6 +182,12 @@ static bool set_columns(const char *value, hc_columns *columns)
     return norm || strcmp(value, "none") == 0 || bad_value("columns", "norm or none", value);
 }
 
+static bool set_moments(const char *value, hc_window_options *window)
+{
+    window->moments = value;
+    return value[0] || bad_value("moments", "weights, none, self or the name of a file", value);
+}
+
 /* *known is false if it is no option of `window`. */
 static bool set_window(const char *name, const char *value, struct compress_request *request, bool *known)
 {
@@ -199,6 +207,8 @@ static bool set_window(const char *name, const char *value, struct compress_requ
         return set_length(value, &request->window_length);
     if (strcmp(name, "columns") == 0)
         return set_columns(value, &window->columns);
+    if (strcmp(name, "moments") == 0)
+        return set_moments(value, window);
     *known = false;
     return true;
 }
@@ -244,6 +254,11 @@ bool compress_request_check(struct compress_request *request, char *text, size_t
     }
     if (strcmp(options->method, "pair") == 0 && request->window_option) {
         snprintf(text, size, "--%s is an option of --method window", request->window_option);
+        return false;
+    }
+    if (options->window.moments && strcmp(options->window.moments, "none") != 0 &&
+        options->window.columns == HC_COLUMNS_NONE) {
+        snprintf(text, size, "--moments has no use with --columns none");
         return false;
     }
     if (request->effort_length && request->window_length && request->effort_length != request->window_length) {

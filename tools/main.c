@@ -3,13 +3,14 @@
 
 #include <string.h>
 
-static const struct command *const commands[] = {&command_compress, &command_decompress, &command_inspect,
-                                                 &command_verify};
+static const struct command *const commands[] = {&command_compress,   &command_decompress, &command_inspect,
+                                                 &command_verify,     &command_generate,   &command_chat,
+                                                 &command_perplexity, &command_calibrate,  &command_bench};
 
 static void usage(FILE *out)
 {
     fputs("usage: hyperc COMMAND ...\n\n"
-          "Compresses the weights of neural networks by hyperfunctions.\n\n",
+          "Compresses the weights of neural networks by hyperfunctions, and runs the result.\n\n",
           out);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);

@@ -9,7 +9,7 @@
 static const double terminal_interval = 0.1, plain_interval = 10;
 
 /* The program has one run: its state may be the program's. */
-static volatile sig_atomic_t stop_asked;
+static volatile sig_atomic_t stop_signalled;
 static struct {
     double shown; /* when, in the run's seconds */
     bool quiet, terminal, line_open;
@@ -18,7 +18,7 @@ static struct {
 static void ask_stop(int signal_number)
 {
     (void)signal_number;
-    stop_asked = 1;
+    stop_signalled = 1;
 }
 
 /* The files are mapped into memory: a page that is not there any more, as the file was cut or its disk fails, is a
@@ -35,7 +35,7 @@ static void end_at_fault(int signal_number)
     _exit(EXIT_FAILED);
 }
 
-static void format_time(double seconds, char buffer[16])
+const char *human_time(double seconds, char buffer[16])
 {
     if (!isfinite(seconds) || seconds > 359999)
         snprintf(buffer, 16, "?");
@@ -43,6 +43,30 @@ static void format_time(double seconds, char buffer[16])
         snprintf(buffer, 16, "%d:%02d:%02d", (int)seconds / 3600, (int)seconds / 60 % 60, (int)seconds % 60);
     else
         snprintf(buffer, 16, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
+    return buffer;
+}
+
+static bool due(double seconds)
+{
+    double interval = view.terminal ? terminal_interval : plain_interval;
+    if (view.quiet || seconds - view.shown < interval)
+        return false;
+    view.shown = seconds;
+    return true;
+}
+
+bool progress_due(const struct common_options *common, double seconds)
+{
+    view.quiet = common->quiet;
+    view.terminal = isatty(STDERR_FILENO);
+    return due(seconds);
+}
+
+void progress_line(const char *text)
+{
+    fprintf(stderr, "%s%s%s", view.terminal ? "\r" : "", text, view.terminal ? "\x1b[K" : "\n");
+    fflush(stderr);
+    view.line_open = view.terminal;
 }
 
 static void show(const hc_progress *progress)
@@ -52,24 +76,22 @@ static void show(const hc_progress *progress)
     double left = (double)(progress->weights_total - progress->weights_done) / rate;
     double share =
         progress->weights_total ? 100 * (double)progress->weights_done / (double)progress->weights_total : 100;
-    char time[16];
-    format_time(left, time);
-    fprintf(stderr, "%s%llu of %llu tensors, %.1f %%, %.1f million weights/s, %s left%s", view.terminal ? "\r" : "",
-            (unsigned long long)progress->tensors_done, (unsigned long long)progress->tensors_total, share, rate / 1e6,
-            time, view.terminal ? "\x1b[K" : "\n");
-    fflush(stderr);
-    view.line_open = view.terminal;
+    char time[16], text[160];
+    if (progress->tensors_total == 0)
+        snprintf(text, sizeof text, "%.1f %%, %.0f tokens/s, %s left", share, rate, human_time(left, time));
+    else
+        snprintf(text, sizeof text, "%llu of %llu tensors, %.1f %%, %.1f million weights/s, %s left",
+                 (unsigned long long)progress->tensors_done, (unsigned long long)progress->tensors_total, share,
+                 rate / 1e6, human_time(left, time));
+    progress_line(text);
 }
 
 static bool on_progress(const hc_progress *progress, void *user)
 {
     (void)user;
-    double interval = view.terminal ? terminal_interval : plain_interval;
-    if (!view.quiet && progress->seconds - view.shown >= interval) {
-        view.shown = progress->seconds;
+    if (due(progress->seconds))
         show(progress);
-    }
-    return !stop_asked;
+    return !stop_signalled;
 }
 
 void end_progress(void)
@@ -86,6 +108,24 @@ static void on_signal(int signal_number, void (*handler)(int), unsigned flags)
     sigaction(signal_number, &action, NULL);
 }
 
+void catch_stop(void)
+{
+    stop_signalled = 0;
+    on_signal(SIGINT, ask_stop, SA_RESETHAND | SA_RESTART);
+    on_signal(SIGTERM, ask_stop, SA_RESETHAND | SA_RESTART);
+}
+
+void release_stop(void)
+{
+    on_signal(SIGINT, SIG_DFL, 0);
+    on_signal(SIGTERM, SIG_DFL, 0);
+}
+
+bool stop_asked(void)
+{
+    return stop_signalled;
+}
+
 static hc_status make_context(const struct common_options *common, hc_progress_fn progress, hc_context **context)
 {
     hc_context_options options = {
@@ -99,9 +139,7 @@ hc_status open_context(const struct common_options *common, hc_context **context
 {
     view.quiet = common->quiet;
     view.terminal = isatty(STDERR_FILENO);
-    /* The first signal ends the run in good order, a second one at once. */
-    on_signal(SIGINT, ask_stop, SA_RESETHAND | SA_RESTART);
-    on_signal(SIGTERM, ask_stop, SA_RESETHAND | SA_RESTART);
+    catch_stop(); /* the first signal ends the run in good order, a second one at once */
     return make_context(common, on_progress, context);
 }
 

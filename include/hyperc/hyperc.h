@@ -100,7 +100,8 @@ typedef enum hc_tier {
     HC_TIER_COUNT
 } hc_tier;
 
-/* What a long operation reports. Counts are of the whole operation. */
+/* What a long operation reports. Counts are of the whole operation; where it goes over a text (hyperc/run.h), weights
+ * are tokens, and there are no tensors. */
 typedef struct hc_progress {
     const char *tensor; /* the tensor at hand; NULL outside of tensors */
     uint64_t tensors_done, tensors_total;
@@ -196,6 +197,11 @@ typedef struct hc_window_options {
     size_t bits_for_count;
     int length; /* L, bits of a window: 8 to 16. More is better, and takes twice as long for each */
     hc_columns columns;
+    /* Where the second moments of the inputs of the matrices come from: errors then go where they do least harm.
+     * "weights": propagated through the weights alone; "self": measured on text that the model writes itself; "none";
+     * else a file of hc_calibrate. NULL: "weights" for the architectures that hyperc can run, else "none". They have no
+     * use with HC_COLUMNS_NONE. */
+    const char *moments;
 } hc_window_options;
 
 /* The bits per weight that these options give to the tensor of a name, if it is coded; 0: it is kept; -1: it is one of

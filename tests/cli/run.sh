@@ -1,0 +1,291 @@
+#!/usr/bin/env bash
+# The commands that run a model, on a model of 260 thousand weights that writes stories for children.
+# HYPERC_DATA: a folder with story260K/ and tinystories_valid_30k.txt; by default ../shared/data, seen from the top of
+# the sources. Without it this is not run.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+data=${HYPERC_DATA:-$here/../../../shared/data}
+if [ ! -r "$data/story260K/config.json" ] || [ ! -r "$data/tinystories_valid_30k.txt" ]; then
+    echo "not run: no model in $data (HYPERC_DATA)"
+    exit 77
+fi
+story=$data/story260K text=$data/tinystories_valid_30k.txt
+beginning="Once upon a time, there was a little girl named Lily."
+greedy=(--temp 0 --quiet)
+
+# copy DIR: the model in a folder of its own, which may be changed.
+copy()
+{
+    mkdir "$1"
+    cp "$story"/* "$1"
+    chmod -R u+w "$1"
+}
+
+# ---- Help and wrong usage
+for command in generate chat perplexity calibrate bench; do
+    run 0 "$HYPERC" $command --help
+    prints "usage: hyperc $command "
+    prints "--threads N"
+done
+run 0 "$HYPERC" generate --help
+for option in prompt file no-bos predict ctx temp top-k top-p min-p repeat-penalty repeat-last seed stop cache; do
+    prints "--$option "
+done
+usage() # TEXT ARGUMENT...
+{
+    local words=$1
+    shift
+    hyperc 2 "$@"
+    [ ! -s "$stdout" ] || fail "something on stdout"
+    says "$words"
+}
+usage "generate needs one prompt" generate "$story"
+usage "generate needs one prompt" generate "$story" -p a -f "$text"
+usage "--predict takes a number" generate "$story" -p a -n -1
+usage "--ctx takes a positive number" generate "$story" -p a -c 0
+usage "--temp takes a number of at least 0" generate "$story" -p a --temp -1
+usage "--top-k takes a number" generate "$story" -p a --top-k few
+usage "--top-p takes a number from 0 to 1" generate "$story" -p a --top-p 1.5
+usage "--min-p takes a number from 0 to 1" generate "$story" -p a --min-p nan
+usage "--repeat-penalty takes a number from 0.001 to 1000" generate "$story" -p a --repeat-penalty 0
+usage "--seed takes a number" generate "$story" -p a --seed x
+usage "--stop takes a text" generate "$story" -p a --stop ''
+usage "--cache takes f16, f32 or i8" generate "$story" -p a --cache q4
+usage "perplexity needs a text" perplexity "$story"
+usage "--protocol takes hf, llama.cpp or lines" perplexity "$story" -f "$text" --protocol gptq
+usage "calibrate needs an output" calibrate "$story"
+usage "bench needs something to do" bench "$story" -p 0 -n 0
+ok "help and wrong usage"
+
+# ---- The most likely text
+hyperc 0 generate "$story" -p '' -n 60 "${greedy[@]}"
+silent
+[ "$(head -c ${#beginning} "$stdout")" = "$beginning" ] || fail "another beginning"
+cp "$stdout" greedy
+hyperc 0 generate "$story" -p '' -n 60 --temp 0 --json
+json prompt '[1]'
+json written_tokens 60
+json tokens.# 60
+json ending count
+json context 512
+"$PYTHON" "$here/json_get.py" "$stdout" text | diff - greedy || fail "--json has another text"
+for options in "--threads 1" "--threads 2" "--threads 3" "--tier c" "--tier avx2" "--tier c --threads 1"; do
+    # The program takes the best that the machine has up to the tier; commands.sh says which it lacks.
+    # shellcheck disable=SC2086 # options and their values
+    hyperc 0 generate "$story" -p '' -n 60 "${greedy[@]}" $options
+    prints_exactly <greedy
+done
+ok "the most likely text, the same from all threads and tiers"
+
+# A prompt in pieces: what is written goes on where it ends.
+hyperc 0 generate "$story" -p "Once upon a time" -n 40 "${greedy[@]}"
+[ "$(head -c 37 "$stdout")" = ", there was a little girl named Lily." ] || fail "the text does not go on"
+printf 'Once upon a time\n' >prompt
+cp "$stdout" continued
+hyperc 0 generate "$story" -f prompt -n 40 "${greedy[@]}"
+prints_exactly <continued
+"$HYPERC" generate "$story" -f - -n 40 "${greedy[@]}" <prompt | diff - continued || fail "stdin is another prompt"
+for cache in f32 i8; do
+    hyperc 0 generate "$story" -p '' -n 12 "${greedy[@]}" --cache $cache
+    prints "Once upon a time, there was"
+done
+ok "prompts, files, caches"
+
+# ---- Where a text ends
+hyperc 0 generate "$story" -p '' --temp 0 --stop 'named L' --stop 'no such text' --json
+json text "Once upon a time, there was a little girl "
+json ending 'stop string'
+hyperc 0 generate "$story" -p '' "${greedy[@]}" --stop Lily.
+printf 'Once upon a time, there was a little girl named \n' | prints_exactly
+hyperc 0 generate "$story" -p '' -c 20 --temp 0 --json
+json ending 'context full'
+json written_tokens 20 # all but the first of 20, and the one that the last of them predicts
+hyperc 0 generate "$story" -p '' -c 20 --temp 0
+says "the context of 20 tokens is full" "hyperc: note: "
+hyperc 0 generate "$story" -p 'Once upon' -n 0 --temp 0 --json
+json text ''
+json written_tokens 0
+ok "stop strings, counts, a full context"
+
+# ---- Chances
+hyperc 0 generate "$story" -p '' -n 40 --seed 5 --quiet
+cp "$stdout" seeded
+for options in "--threads 1" "--tier c"; do
+    # shellcheck disable=SC2086 # an option and its value
+    hyperc 0 generate "$story" -p '' -n 40 --seed 5 --quiet $options
+    prints_exactly <seeded
+done
+hyperc 0 generate "$story" -p '' -n 40 --seed 6 --quiet
+! diff -q seeded "$stdout" >/dev/null || fail "two seeds, one text"
+hyperc 0 generate "$story" -p '' -n 40
+seed=$(sed -n 's/.*--seed //p' "$stderr")
+cp "$stdout" drawn
+hyperc 0 generate "$story" -p '' -n 40 --quiet --seed "$seed"
+prints_exactly <drawn
+hyperc 0 generate "$story" -p '' -n 60 --top-k 1 --quiet
+prints_exactly <greedy
+ok "a seed makes the text, and a drawn one is told"
+
+# ---- What cannot be
+usage "512" generate "$story" -p a -c 513
+usage "more than the context of 4" generate "$story" -p "Once upon a time, there was" -c 4
+usage "the prompt is empty" generate "$story" -p '' --no-bos
+hyperc 1 generate "$story" -f nowhere
+says "nowhere: No such file or directory"
+hyperc 1 generate nowhere -p a
+says "nowhere: No such file or directory"
+copy mute
+rm mute/tokenizer.json
+hyperc 1 generate mute -p a
+says "tokenizer"
+hyperc 0 bench mute -p 4 -n 4 -r 1
+copy cut
+truncate -s 900000 cut/model.safetensors
+hyperc 3 generate cut -p a
+copy other
+sed -i 's/"intermediate_size": 172/"intermediate_size": 176/' other/config.json
+hyperc 3 generate other -p a
+says "has not the shape that the configuration says"
+copy bert
+sed -i 's/LlamaForCausalLM/BertModel/' bert/config.json
+hyperc 1 generate bert -p a --json
+says "BertModel"
+json status unsupported
+ok "bad input"
+
+if [ -w /dev/full ]; then
+    code=0
+    "$HYPERC" generate "$story" -p '' --temp 0 >/dev/full 2>"$stderr" || code=$?
+    [ $code -eq 1 ] || fail "exit code $code on a full disk"
+    says "cannot write the output: No space left on device"
+else
+    not_run "a full disk: no /dev/full"
+fi
+mkfifo pipe
+code=0
+{ head -c 1 >/dev/null; } <pipe &
+"$HYPERC" generate "$story" -p '' --temp 0 >pipe 2>"$stderr" || code=$?
+wait
+[ $code -eq 1 ] || fail "exit code $code on a pipe without a reader"
+says "cannot write the output: Broken pipe"
+ok "an output that cannot be written"
+
+# A signal ends the text, not the program. The pipe is full, so that it waits with its first word until it got one.
+code=0
+"$PYTHON" - "$HYPERC" generate "$story" -p '' --temp 0 2>"$stderr" <<'PYTHON' || code=$?
+import fcntl, os, signal, subprocess, sys, time
+reader, writer = os.pipe()
+os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)))
+process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=writer)
+os.close(writer)
+def caught():
+    with open(f"/proc/{process.pid}/status") as file:
+        return int(next(line for line in file if line.startswith("SigCgt")).split()[1], 16)
+while process.poll() is None and not caught() >> (signal.SIGINT - 1) & 1:
+    time.sleep(0.01)
+process.send_signal(signal.SIGINT)
+while os.read(reader, 4096):
+    pass
+sys.exit(process.wait())
+PYTHON
+[ $code -eq 0 ] || fail "exit code $code after a signal"
+written=$(sed -n 's/.*; written \([0-9]*\),.*/\1/p' "$stderr")
+[ "$written" -le 2 ] || fail "it wrote $written tokens after the signal"
+ok "a signal ends the text"
+
+# ---- Conversations
+hyperc 1 chat "$story"
+says "no chat template"
+copy talker
+"$PYTHON" - talker/tokenizer_config.json <<'PYTHON'
+import json, sys
+with open(sys.argv[1]) as file:
+    config = json.load(file)
+config["chat_template"] = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+with open(sys.argv[1], "w") as file:
+    json.dump(config, file)
+PYTHON
+printf 'Tell me a story\n\nAnother one\n/exit\nNo more\n' >questions
+"$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" --json <questions >"$stdout" 2>"$stderr" || fail "chat"
+json answers.# 2
+json written_tokens 16
+"$HYPERC" chat talker --temp 0 -n 8 -c 100 --json <questions >"$stdout" 2>"$stderr" || fail "chat"
+says "the oldest turns are forgotten" "hyperc: note: "
+json answers.# 2
+code=0
+printf '%0900d\nHello\n' 0 | "$HYPERC" chat talker --temp 0 -n 8 --json >"$stdout" 2>"$stderr" || code=$?
+[ $code -eq 1 ] || fail "exit code $code after a question that does not fit"
+says "more than the context"
+json answers.0 null
+json answers.# 2
+ok "conversations"
+
+# ---- Perplexity
+# 5.18; an evaluation of the original file in float64, with its own tokenizer, gives 5.17745
+for cache in f16 f32; do
+    hyperc 0 perplexity "$story" -f "$text" --protocol lines --quiet --cache $cache
+    silent
+    prints "perplexity 5.177"
+    prints "19 windows, 9149 predictions"
+done
+for protocol in hf llama.cpp; do
+    hyperc 0 perplexity "$story" -f "$text" --protocol $protocol --ctx 256 --chunks 8 --json
+    json windows 8
+    json predictions "$([ $protocol = hf ] && echo $((8 * 255)) || echo $((8 * 127)))"
+    cp "$stdout" all
+    hyperc 0 perplexity "$story" -f "$text" --protocol $protocol --ctx 256 --chunks 8 --json --threads 1 --tier c
+    json perplexity "$("$PYTHON" "$here/json_get.py" all perplexity)"
+done
+hyperc 0 perplexity "$story" -f "$text" --chunks 4 --against "$story" --json
+json kl_divergence '{"value": 0.0, "standard_error": 0.0}'
+json kl_divergence_at_99_9_percent '{"value": 0.0, "standard_error": 0.0}'
+json top_1_agreement '{"value": 1.0, "standard_error": 0.0}'
+json perplexity_against "$("$PYTHON" "$here/json_get.py" "$stdout" perplexity)"
+usage "less than one window of 512" perplexity "$story" -f prompt
+usage "no line of the text has a token to predict" perplexity "$story" -f /dev/null --protocol lines
+usage "513" perplexity "$story" -f "$text" --ctx 513
+hyperc 1 perplexity "$story" -f nowhere
+says "nowhere: No such file or directory"
+ok "perplexity"
+
+# ---- The compressed model
+for method in window pair; do
+    hyperc 0 compress "$story" -o $method --method $method --quiet
+    hyperc 0 generate $method -p '' -n 40 "${greedy[@]}"
+    cp "$stdout" coded
+    [ "$(wc -c <coded)" -gt 60 ] || fail "$method: no text"
+    for options in "--threads 1" "--tier c" "--tier avx2"; do
+        # shellcheck disable=SC2086 # an option and its value
+        hyperc 0 generate $method -p '' -n 40 "${greedy[@]}" $options
+        prints_exactly <coded
+    done
+    hyperc 0 perplexity $method -f "$text" --protocol lines --chunks 20 --against "$story" --json
+    "$PYTHON" - "$stdout" <<'PYTHON' || fail "$method: far from the original"
+import json, sys
+with open(sys.argv[1]) as file:
+    figures = {name: value["value"] for name, value in json.load(file).items() if isinstance(value, dict)}
+sys.exit(not (0 < figures["kl_divergence"] < 0.2 and figures["kl_divergence_at_99_9_percent"] > figures["kl_divergence"]
+              and 0.7 < figures["top_1_agreement"] < 1
+              and figures["perplexity_against"] < figures["perplexity"] < 1.2 * figures["perplexity_against"]))
+PYTHON
+done
+ok "a compressed model writes, near to the original"
+
+# ---- Calibration and speed
+hyperc 0 calibrate "$story" -o moments.safetensors -f "$text" --ctx 128 --chunks 4 --json
+json output moments.safetensors
+hyperc 0 inspect moments.safetensors --json
+json tensors.#
+hyperc 1 calibrate "$story" -o nowhere/moments.safetensors -f "$text"
+hyperc 0 bench window -p 32 -n 8 -r 2 --json
+json prompt.tokens 32
+json predict.tokens 8
+json context 32
+hyperc 0 bench window -p 32 -n 8 -r 2
+prints "tokens/s"
+usage "513" bench "$story" -p 513
+ok "calibrate and bench"
+finish

@@ -1,0 +1,256 @@
+#include "generation.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct chat_state {
+    struct generation_options options;
+    const char *system;
+    struct running model;
+    struct generation generation;
+    struct stream stream;
+    /* The conversation: what the system is told, if anything, then by turns the user's text and the answer; owned
+     * texts. */
+    hc_turn *turns;
+    size_t count, room;
+    json_t *answers; /* with --json */
+    bool failed;     /* a question was left without an answer */
+};
+
+static const struct option_spec specs[] = {
+    {"system", "TEXT", "what the model is told before the conversation", 0},
+    {NULL, NULL, NULL, 0},
+};
+
+static void *begin(void)
+{
+    struct chat_state *state = calloc(1, sizeof *state);
+    if (state)
+        generation_options_init(&state->options);
+    return state;
+}
+
+static bool set(const char *name, const char *value, void *handle)
+{
+    struct chat_state *state = handle;
+    if (strcmp(name, "system") != 0)
+        return generation_set(&state->options, name, value);
+    state->system = value;
+    return true;
+}
+
+/* ---- The conversation ----------------------------------------------------------------------- */
+
+static hc_status add_turn(struct chat_state *state, const char *role, const char *text)
+{
+    if (state->count == state->room) {
+        size_t room = state->room ? 2 * state->room : 16;
+        hc_turn *turns = realloc(state->turns, room * sizeof *turns);
+        if (!turns)
+            return HC_ERR_MEMORY;
+        state->turns = turns;
+        state->room = room;
+    }
+    char *copy = strdup(text);
+    if (!copy)
+        return HC_ERR_MEMORY;
+    state->turns[state->count++] = (hc_turn){role, copy};
+    return HC_OK;
+}
+
+static void drop_turns(struct chat_state *state, size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++)
+        free((char *)state->turns[i].text);
+    state->count -= count;
+    memmove(state->turns + first, state->turns + first + count, (state->count - first) * sizeof *state->turns);
+}
+
+/* Room that an answer is to have. */
+static uint32_t room_for_answer(const struct chat_state *state)
+{
+    uint32_t share = state->generation.context / 4, most = state->options.most;
+    return !state->options.endless && most < share ? most : share;
+}
+
+/* The tokens up to the next answer. Oldest questions and answers are forgotten until there is room for it. */
+static hc_status conversation(struct chat_state *state, hc_tokens *tokens)
+{
+    size_t oldest = state->system != NULL;
+    bool forgot = false;
+    hc_status status;
+    for (;;) {
+        *tokens = (hc_tokens){0};
+        status = hc_chat_tokens(state->model.context, state->model.network, state->turns, state->count, tokens);
+        if (status != HC_OK || state->count < oldest + 3 ||
+            tokens->count + room_for_answer(state) <= state->generation.context)
+            break;
+        hc_tokens_free(tokens);
+        drop_turns(state, oldest, 2);
+        forgot = true;
+    }
+    if (forgot)
+        fprintf(stderr, "hyperc: note: the context of %u tokens is full: the oldest turns are forgotten\n",
+                state->generation.context);
+    return status;
+}
+
+/* ---- A question and its answer -------------------------------------------------------------- */
+
+/* Keeps the answer as a turn; a question without one is taken back. */
+static hc_status keep_answer(struct chat_state *state)
+{
+    const char *text = state->stream.count ? state->stream.text : NULL;
+    if (state->answers)
+        json_append(&state->answers, text ? json_text(text) : json_null());
+    if (text)
+        return add_turn(state, "assistant", text);
+    drop_turns(state, state->count - 1, 1);
+    return HC_OK;
+}
+
+static int answer(struct chat_state *state, const struct common_options *common, const char *question)
+{
+    struct generation *generation = &state->generation;
+    bool streamed = true;
+    hc_tokens tokens = {0};
+    hc_status status = add_turn(state, "user", question);
+    if (status == HC_OK)
+        status = conversation(state, &tokens);
+    stream_clear(&state->stream);
+    generation->ending = ENDING_INTERRUPT; /* until it has begun */
+    if (status == HC_OK && tokens.count > generation->context) {
+        fprintf(stderr, "hyperc: this has %zu tokens, more than the context of %u: it is left out\n", tokens.count,
+                generation->context);
+        state->failed = true;
+    } else if (status == HC_OK) {
+        status = generation_read(generation, tokens.ids, tokens.count);
+        if (status == HC_OK)
+            status = generation_write(generation, true, &state->stream, &streamed);
+    }
+    hc_tokens_free(&tokens);
+    if (status == HC_OK || status == HC_ERR_CANCELLED)
+        status = keep_answer(state);
+    if (status != HC_OK)
+        return running_failure(&state->model, common, status);
+    return streamed ? EXIT_DONE : stream_failure(common);
+}
+
+static int print_end_of_answer(const struct chat_state *state, const struct common_options *common)
+{
+    if (!common->json)
+        putchar('\n');
+    int code = common->json ? EXIT_DONE : finish_output(EXIT_DONE);
+    if (state->generation.ending == ENDING_CONTEXT)
+        fprintf(stderr, "hyperc: note: the context of %u tokens is full: the answer ends here\n",
+                state->generation.context);
+    return code;
+}
+
+/* Until the input ends, or /exit. Only while it answers a signal is a wish to stop the answer. */
+static int converse(struct chat_state *state, const struct common_options *common)
+{
+    bool terminal = isatty(STDIN_FILENO) && !common->json;
+    char *line = NULL;
+    size_t room = 0;
+    int code = EXIT_DONE;
+    while (code == EXIT_DONE) {
+        if (terminal) {
+            fputs("> ", stdout);
+            fflush(stdout);
+        }
+        ssize_t length = getline(&line, &room, stdin);
+        if (length < 0)
+            break;
+        line[strcspn(line, "\r\n")] = 0;
+        if (strcmp(line, "/exit") == 0)
+            break;
+        if (!*line)
+            continue;
+        catch_stop();
+        code = answer(state, common, line);
+        release_stop();
+        if (code == EXIT_DONE)
+            code = print_end_of_answer(state, common);
+    }
+    if (code == EXIT_DONE && ferror(stdin))
+        code = report_failure(common, HC_ERR_IO, "cannot read the input");
+    free(line);
+    return code;
+}
+
+static int report(struct chat_state *state, const struct common_options *common)
+{
+    int code = state->failed ? EXIT_FAILED : EXIT_DONE;
+    if (common->json) {
+        json_t *json = json_pack("{s:O}", "answers", state->answers);
+        generation_json(&state->generation, &json);
+        int printed = print_json(json);
+        return printed == EXIT_DONE ? code : printed;
+    }
+    if (!common->quiet)
+        generation_print(&state->generation);
+    return code;
+}
+
+/* ---- The command ---------------------------------------------------------------------------- */
+
+static hc_status prepare(struct chat_state *state, const struct common_options *common)
+{
+    uint32_t asked = state->options.sequence.context, most = state->model.info.context;
+    uint32_t context = asked ? asked : most < USUAL_CONTEXT ? most : USUAL_CONTEXT;
+    state->stream =
+        (struct stream){.print = !common->json, .stops = state->options.stops, .stop_count = state->options.stop_count};
+    signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of its write, with a message */
+    if (common->json && !(state->answers = json_array()))
+        return HC_ERR_MEMORY;
+    hc_status status = generation_begin(&state->generation, &state->model, &state->options, context);
+    if (status == HC_OK && state->system)
+        status = add_turn(state, "system", state->system);
+    return status;
+}
+
+static int talk(struct chat_state *state, const struct common_options *common)
+{
+    if (!state->model.info.chat_template)
+        return report_failure(common, HC_ERR_UNSUPPORTED,
+                              "the model has no chat template, or one that is not known; hyperc generate continues a "
+                              "text");
+    hc_status status = prepare(state, common);
+    if (status != HC_OK)
+        return running_failure(&state->model, common, status);
+    int code = converse(state, common);
+    return code == EXIT_DONE ? report(state, common) : code;
+}
+
+static int run(const struct common_options *common, int count, char **operands, void *handle)
+{
+    struct chat_state *state = handle;
+    (void)count;
+    hc_status status = running_open(&state->model, common, operands[0]);
+    int code = status == HC_OK ? talk(state, common) : running_failure(&state->model, common, status);
+    if (state->count)
+        drop_turns(state, 0, state->count);
+    free(state->turns);
+    json_decref(state->answers);
+    stream_free(&state->stream);
+    generation_end(&state->generation);
+    running_close(&state->model);
+    return code;
+}
+
+const struct command command_chat = {
+    .name = "chat",
+    .operands = "DIR",
+    .summary = "Talk with a model: a line is a question, /exit or the end of the input ends it",
+    .options = specs,
+    .shared_options = generation_specs,
+    .least_operands = 1,
+    .most_operands = 1,
+    .begin = begin,
+    .set = set,
+    .run = run,
+};

@@ -1,0 +1,291 @@
+#include "report.h"
+#include "scoring.h"
+#include "windows.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Logits of so many positions at a time: what fits here, at least one. */
+enum { MOST_ROWS = 256, LOGIT_BYTES = 64 << 20 };
+
+struct perplexity_state {
+    hc_sequence_options sequence;
+    enum protocol protocol;
+    const char *file, *against;
+    uint32_t chunks;
+    struct text text;
+    struct windows windows;
+    struct running models[2]; /* the second is the reference */
+    size_t model_count;
+    float *logits[2];
+    uint32_t rows;
+    struct scores scores;
+    double begin;
+};
+
+static const struct option_spec specs[] = {
+    {"file", "TEXT", "the text; - is stdin", 'f'},
+    {"protocol", "NAME", "hf (default): whole windows; llama.cpp: their second halves; lines: line by line", 0},
+    {"ctx", "N", "tokens of a window; predictions of a line (512)", 'c'},
+    {"chunks", "N", "windows at most (all)", 0},
+    {"against", "DIR0", "also tell how far the model is from this one", 0},
+    CACHE_SPEC,
+    {NULL, NULL, NULL, 0},
+};
+
+static const char *const protocol_names[] = {"hf", "llama.cpp", "lines"};
+
+static void *begin(void)
+{
+    struct perplexity_state *state = calloc(1, sizeof *state);
+    if (state) {
+        hc_sequence_options_init(&state->sequence);
+        state->sequence.context = 512;
+    }
+    return state;
+}
+
+static bool set_protocol(const char *value, enum protocol *protocol)
+{
+    for (size_t i = 0; i < sizeof protocol_names / sizeof *protocol_names; i++)
+        if (strcmp(value, protocol_names[i]) == 0) {
+            *protocol = (enum protocol)i;
+            return true;
+        }
+    fprintf(stderr, "hyperc: --protocol takes hf, llama.cpp or lines, not '%s'\n", value);
+    return false;
+}
+
+static bool set(const char *name, const char *value, void *handle)
+{
+    struct perplexity_state *state = handle;
+    if (strcmp(name, "protocol") == 0)
+        return set_protocol(value, &state->protocol);
+    if (strcmp(name, "ctx") == 0)
+        return take_count(name, value, 2, &state->sequence.context);
+    if (strcmp(name, "chunks") == 0)
+        return take_count(name, value, 1, &state->chunks);
+    if (strcmp(name, "cache") == 0)
+        return take_cache(name, value, &state->sequence.cache_type);
+    if (strcmp(name, "file") == 0)
+        state->file = value;
+    else
+        state->against = value;
+    return true;
+}
+
+/* ---- Measuring ------------------------------------------------------------------------------ */
+
+static void show_progress(struct perplexity_state *state, const struct common_options *common, size_t done)
+{
+    double seconds = seconds_now() - state->begin;
+    if (!progress_due(common, seconds))
+        return;
+    char text[128], time[16];
+    double left = seconds / (double)done * (double)(state->windows.count - done);
+    snprintf(text, sizeof text, "%zu of %zu windows, perplexity %.4f, %s left", done, state->windows.count,
+             perplexity_of(&state->scores.loss).value, human_time(left, time));
+    progress_line(text);
+}
+
+/* The same step for both models; *failed is the one that could not. */
+static hc_status evaluate(struct perplexity_state *state, const int32_t *tokens, uint32_t count, hc_logits which,
+                          const struct running **failed)
+{
+    hc_status status = HC_OK;
+    for (size_t m = 0; m < state->model_count && status == HC_OK; m++) {
+        *failed = &state->models[m];
+        status = hc_evaluate(state->models[m].sequence, tokens, count, which,
+                             which == HC_LOGITS_NONE ? NULL : state->logits[m]);
+    }
+    return status;
+}
+
+static hc_status score_rows(struct perplexity_state *state, const int32_t *next, uint32_t rows)
+{
+    size_t vocabulary = state->models[0].info.vocabulary;
+    for (uint32_t i = 0; i < rows; i++) {
+        const float *reference = state->model_count > 1 ? state->logits[1] + i * vocabulary : NULL;
+        if (!scores_add(&state->scores, state->logits[0] + i * vocabulary, reference, (uint32_t)vocabulary, next[i]))
+            return HC_ERR_MEMORY;
+    }
+    return HC_OK;
+}
+
+static hc_status score_window(struct perplexity_state *state, const struct window *window,
+                              const struct running **failed)
+{
+    const int32_t *tokens = state->windows.tokens + window->begin;
+    uint32_t last = window->count - 1;
+    hc_status status = HC_OK;
+    for (size_t m = 0; m < state->model_count && status == HC_OK; m++) {
+        *failed = &state->models[m];
+        status = hc_sequence_cut(state->models[m].sequence, 0);
+    }
+    if (status == HC_OK && window->scored)
+        status = evaluate(state, tokens, window->scored, HC_LOGITS_NONE, failed);
+    for (uint32_t at = window->scored, rows; status == HC_OK && at < last; at += rows) {
+        rows = last - at < state->rows ? last - at : state->rows;
+        status = stop_asked() ? HC_ERR_CANCELLED : evaluate(state, tokens + at, rows, HC_LOGITS_ALL, failed);
+        if (status == HC_OK)
+            status = score_rows(state, tokens + at + 1, rows);
+    }
+    return status;
+}
+
+static hc_status measure(struct perplexity_state *state, const struct common_options *common,
+                         const struct running **failed)
+{
+    hc_status status = HC_OK;
+    state->begin = seconds_now();
+    catch_stop();
+    for (size_t w = 0; w < state->windows.count && status == HC_OK; w++) {
+        status = score_window(state, &state->windows.items[w], failed);
+        if (status == HC_OK)
+            show_progress(state, common, w + 1);
+    }
+    end_progress();
+    return status;
+}
+
+/* ---- Telling -------------------------------------------------------------------------------- */
+
+struct figures {
+    struct estimate perplexity, reference, drift, drift_percentile, agreement;
+    double seconds;
+};
+
+static void put_estimate(json_t **json, const char *name, struct estimate estimate)
+{
+    json_put(
+        json, name,
+        json_pack("{s:o, s:o}", "value", json_figure(estimate.value), "standard_error", json_figure(estimate.error)));
+}
+
+static int print_figures_json(const struct perplexity_state *state, const struct figures *figures)
+{
+    json_t *json =
+        json_pack("{s:s, s:I, s:I, s:I, s:o}", "protocol", protocol_names[state->protocol], "ctx",
+                  (json_int_t)state->sequence.context, "windows", (json_int_t)state->windows.count, "predictions",
+                  (json_int_t)state->scores.loss.count, "seconds", json_figure(figures->seconds));
+    put_estimate(&json, "perplexity", figures->perplexity);
+    if (state->model_count > 1) {
+        json_put(&json, "against", json_text(state->against));
+        put_estimate(&json, "perplexity_against", figures->reference);
+        put_estimate(&json, "kl_divergence", figures->drift);
+        put_estimate(&json, "kl_divergence_at_99_9_percent", figures->drift_percentile);
+        put_estimate(&json, "top_1_agreement", figures->agreement);
+    }
+    return print_json(json);
+}
+
+static int print_figures(const struct perplexity_state *state, const struct figures *figures)
+{
+    printf("perplexity %.4f +- %.4f (--protocol %s --ctx %u: %zu windows, %zu predictions, %.1f s)\n",
+           figures->perplexity.value, figures->perplexity.error, protocol_names[state->protocol],
+           state->sequence.context, state->windows.count, state->scores.loss.count, figures->seconds);
+    if (state->model_count > 1) {
+        fputs("against ", stdout);
+        print_text(stdout, state->against, 0);
+        printf(": perplexity %.4f +- %.4f\n", figures->reference.value, figures->reference.error);
+        printf("KL divergence %.6f +- %.6f nats, 99.9 %% of them up to %.4f +- %.4f\n", figures->drift.value,
+               figures->drift.error, figures->drift_percentile.value, figures->drift_percentile.error);
+        printf("the same most likely token at %.3f +- %.3f %% of the positions\n", 100 * figures->agreement.value,
+               100 * figures->agreement.error);
+    }
+    return finish_output(EXIT_DONE);
+}
+
+static int report(struct perplexity_state *state, const struct common_options *common)
+{
+    struct figures figures = {.perplexity = perplexity_of(&state->scores.loss),
+                              .seconds = seconds_now() - state->begin};
+    if (state->model_count > 1) {
+        figures.reference = perplexity_of(&state->scores.reference_loss);
+        figures.drift = mean_of(&state->scores.drift);
+        figures.drift_percentile = percentile_of(&state->scores.drift, 0.999);
+        figures.agreement = agreement_of(&state->scores);
+    }
+    return common->json ? print_figures_json(state, &figures) : print_figures(state, &figures);
+}
+
+/* ---- The command ---------------------------------------------------------------------------- */
+
+/* The windows, and a sequence and room for logits of every model. */
+static int prepare(struct perplexity_state *state, const struct common_options *common)
+{
+    const struct running *model = &state->models[0];
+    uint32_t vocabulary = model->info.vocabulary, fit = (uint32_t)(LOGIT_BYTES / sizeof(float) / vocabulary);
+    char message[128];
+    state->rows = fit < 1 ? 1 : fit < MOST_ROWS ? fit : MOST_ROWS;
+    if (state->model_count > 1 && state->models[1].info.vocabulary != vocabulary) {
+        snprintf(message, sizeof message, "the models have vocabularies of %u and of %u tokens", vocabulary,
+                 state->models[1].info.vocabulary);
+        return report_failure(common, HC_ERR_ARGUMENT, message);
+    }
+    for (size_t m = 0; m < state->model_count; m++) {
+        hc_status status = running_begin(&state->models[m], &state->sequence);
+        if (status == HC_OK && !(state->logits[m] = calloc((size_t)state->rows * vocabulary, sizeof(float))))
+            status = HC_ERR_MEMORY;
+        if (status != HC_OK)
+            return running_failure(&state->models[m], common, status);
+    }
+    hc_status status =
+        windows_make(&state->windows, model, state->protocol, &state->text, state->sequence.context, state->chunks);
+    if (status == HC_OK)
+        return EXIT_DONE;
+    return *state->windows.message ? report_failure(common, status, state->windows.message)
+                                   : running_failure(model, common, status);
+}
+
+static int open_models(struct perplexity_state *state, const struct common_options *common, const char *path)
+{
+    const char *paths[] = {path, state->against};
+    state->model_count = state->against ? 2 : 1;
+    for (size_t m = 0; m < state->model_count; m++) {
+        hc_status status = running_open(&state->models[m], common, paths[m]);
+        if (status != HC_OK)
+            return running_failure(&state->models[m], common, status);
+    }
+    return EXIT_DONE;
+}
+
+static int run(const struct common_options *common, int count, char **operands, void *handle)
+{
+    struct perplexity_state *state = handle;
+    char message[512];
+    (void)count;
+    if (!state->file)
+        return report_failure(common, HC_ERR_ARGUMENT, "perplexity needs a text: -f FILE");
+    if (!text_read(&state->text, state->file, message, sizeof message))
+        return report_failure(common, HC_ERR_IO, message);
+    int code = open_models(state, common, operands[0]);
+    if (code == EXIT_DONE)
+        code = prepare(state, common);
+    if (code == EXIT_DONE) {
+        const struct running *failed = &state->models[0];
+        hc_status status = measure(state, common, &failed);
+        code = status == HC_OK ? report(state, common) : running_failure(failed, common, status);
+    }
+    scores_free(&state->scores);
+    windows_free(&state->windows);
+    for (size_t m = 0; m < 2; m++) {
+        free(state->logits[m]);
+        running_close(&state->models[m]);
+    }
+    free(state->text.bytes);
+    return code;
+}
+
+const struct command command_perplexity = {
+    .name = "perplexity",
+    .operands = "DIR -f TEXT",
+    .summary = "How well a model predicts a text, and how far it is from another",
+    .options = specs,
+    .least_operands = 1,
+    .most_operands = 1,
+    .begin = begin,
+    .set = set,
+    .run = run,
+};

@@ -1,0 +1,130 @@
+#include "running.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+hc_status running_open(struct running *running, const struct common_options *common, const char *path)
+{
+    hc_status status = open_plain_context(common, &running->context);
+    if (status == HC_OK)
+        status = hc_network_open(running->context, path, &running->network);
+    if (status == HC_OK)
+        hc_network_info_get(running->network, &running->info);
+    return status;
+}
+
+hc_status running_begin(struct running *running, const hc_sequence_options *options)
+{
+    return hc_sequence_create(running->context, running->network, options, &running->sequence);
+}
+
+void running_close(struct running *running)
+{
+    hc_sequence_destroy(running->sequence);
+    hc_network_close(running->network);
+    hc_context_destroy(running->context);
+    *running = (struct running){0};
+}
+
+int running_failure(const struct running *running, const struct common_options *common, hc_status status)
+{
+    const char *message = status == HC_ERR_MEMORY      ? "out of memory"
+                          : status == HC_ERR_CANCELLED ? "interrupted"
+                                                       : hc_message(running->context);
+    return report_failure(common, status, message);
+}
+
+/* ---- Texts ---------------------------------------------------------------------------------- */
+
+/* Makes room for more; false if there is no memory. */
+static bool grow(struct text *text, size_t *room)
+{
+    if (text->count + 1 < *room)
+        return true;
+    size_t larger = *room ? 2 * *room : 1 << 16;
+    char *bytes = larger > *room ? realloc(text->bytes, larger) : NULL;
+    if (!bytes)
+        return false;
+    text->bytes = bytes;
+    *room = larger;
+    return true;
+}
+
+static bool read_all(struct text *text, FILE *file)
+{
+    size_t room = 0;
+    errno = ENOMEM;
+    while (grow(text, &room)) {
+        size_t count = fread(text->bytes + text->count, 1, room - 1 - text->count, file);
+        text->count += count;
+        text->bytes[text->count] = 0;
+        if (count == 0)
+            return !ferror(file);
+        errno = ENOMEM;
+    }
+    return false;
+}
+
+bool text_read(struct text *text, const char *path, char *message, size_t size)
+{
+    bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    *text = (struct text){0};
+    bool whole = file && read_all(text, file);
+    if (!whole) {
+        snprintf(message, size, "%s: %s", path, strerror(errno));
+        free(text->bytes);
+        *text = (struct text){0};
+    }
+    if (file && !standard)
+        fclose(file);
+    return whole;
+}
+
+/* ---- Options -------------------------------------------------------------------------------- */
+
+static bool refuse(const char *name, const char *what, const char *value)
+{
+    fprintf(stderr, "hyperc: --%s takes %s, not '%s'\n", name, what, value);
+    return false;
+}
+
+bool take_count(const char *name, const char *value, uint32_t least, uint32_t *count)
+{
+    uint64_t number;
+    if (!parse_count(value, UINT32_MAX / 2, &number) || number < least)
+        return refuse(name, least ? "a positive number" : "a number", value);
+    *count = (uint32_t)number;
+    return true;
+}
+
+bool take_real(const char *name, const char *value, float least, float most, float *real)
+{
+    double number;
+    char what[64];
+    snprintf(what, sizeof what, most < 1e30f ? "a number from %g to %g" : "a number of at least %g", least, most);
+    if (!parse_real(value, least, &number) || number > most)
+        return refuse(name, what, value);
+    *real = (float)number;
+    return true;
+}
+
+bool take_seed(const char *name, const char *value, uint64_t *seed)
+{
+    return parse_count(value, INT64_MAX, seed) || refuse(name, "a number", value);
+}
+
+bool take_cache(const char *name, const char *value, hc_type *type)
+{
+    static const struct {
+        const char *name;
+        hc_type type;
+    } types[] = {{"f16", HC_TYPE_F16}, {"f32", HC_TYPE_F32}, {"i8", HC_TYPE_I8}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(value, types[i].name) == 0) {
+            *type = types[i].type;
+            return true;
+        }
+    return refuse(name, "f16, f32 or i8", value);
+}

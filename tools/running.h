@@ -1,0 +1,44 @@
+/* What the commands that run a model share: opening it, texts, numbers of options. */
+#ifndef HYPERC_TOOLS_RUNNING_H
+#define HYPERC_TOOLS_RUNNING_H
+
+#include "command.h"
+
+#include <hyperc/run.h>
+
+/* A model and a text on its way through it. All zero: closed. */
+struct running {
+    hc_context *context;
+    hc_network *network;
+    hc_network_info info;
+    hc_sequence *sequence;
+};
+
+/* Opens the model, without a sequence. running_failure tells why not; close it in any case. */
+hc_status running_open(struct running *running, const struct common_options *common, const char *path);
+hc_status running_begin(struct running *running, const hc_sequence_options *options);
+void running_close(struct running *running);
+/* Tells why the last call failed, as report_failure does; returns the exit code. */
+int running_failure(const struct running *running, const struct common_options *common, hc_status status);
+
+/* A file's bytes, with a zero behind them. */
+struct text {
+    char *bytes;
+    size_t count;
+};
+
+/* Reads a whole file, or stdin where the path is "-". False, with why in `message`, if it cannot be read. */
+bool text_read(struct text *text, const char *path, char *message, size_t size);
+
+/* Take the value of an option; false, with a message on stderr, if it is none. */
+bool take_count(const char *name, const char *value, uint32_t least, uint32_t *count);
+bool take_real(const char *name, const char *value, float least, float most, float *real);
+bool take_seed(const char *name, const char *value, uint64_t *seed);
+bool take_cache(const char *name, const char *value, hc_type *type);
+
+#define CACHE_SPEC                                                                                                     \
+    {                                                                                                                  \
+        "cache", "TYPE", "keys and values as f16 (default), f32 or i8", 0                                              \
+    }
+
+#endif
