@@ -1,0 +1,436 @@
+/* How fast products decode `window` matrices, against a plain read of the same codes.
+ *
+ * The matrices are those of LLaMA2-7B's layers, as many layers as make a set larger than the caches, of random codes.
+ * For one position the set is gone through matrix by matrix, then read as plainly as can be, and so on in turns: what
+ * one leaves in the caches is gone before its turn comes again. For many positions some rows of one are enough. A
+ * figure adds up the best times of every matrix, since what disturbs only makes them slower. */
+#include "weights.h"
+
+#include "kernels.h"
+
+#include <getopt.h>
+#include <omp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SHAPES = 64, MAX_REPEATS = 1001, EXIT_USAGE = 2 };
+enum { MOST_COLUMNS = 11008, MOST_ROWS = 11008, MOST_POSITIONS = 128 };
+
+struct shape {
+    unsigned k, length;
+};
+
+struct arguments {
+    struct shape shapes[MAX_SHAPES];
+    size_t shape_count;
+    int repeats, threads;
+    double megabytes; /* of codes in a set */
+    hc_tier tier;
+    bool csv;
+};
+
+struct matrix {
+    size_t rows, columns;
+};
+
+/* q, k, v, o, gate, up, down */
+static const struct matrix layer[] = {{4096, 4096},  {4096, 4096},  {4096, 4096}, {4096, 4096},
+                                      {11008, 4096}, {11008, 4096}, {4096, 11008}};
+enum { LAYER = sizeof layer / sizeof *layer, PIECE = 1024 };
+
+/* For many positions. */
+static const struct matrix some_rows = {512, 4096};
+
+struct bench {
+    const struct arguments *arguments;
+    struct hc_kernels kernels;
+    uint8_t *codes;
+    size_t code_bytes;
+    uint16_t *scales;
+    float *inputs; /* of a position */
+    float *out;
+    uint8_t *activations;
+    uint8_t *scratch; /* of all threads */
+};
+
+/* What belongs to a shape. */
+struct products {
+    const struct bench *bench;
+    struct hc_window_values values;
+    struct matrix matrix;
+    const uint8_t *codes; /* of the matrix */
+    size_t n, scratch_bytes;
+};
+
+static void *allocate(size_t bytes)
+{
+    bytes = (bytes + 127) / 64 * 64;
+    void *memory = aligned_alloc(64, bytes);
+    if (memory)
+        memset(memory, 1, bytes);
+    return memory;
+}
+
+static size_t matrix_bytes(const struct matrix *matrix, unsigned k)
+{
+    return matrix->rows * matrix->columns / 8 * k;
+}
+
+/* ---- What is measured --------------------------------------------------------------------- */
+
+/* A part of `count` things for every thread. */
+static size_t part_begin(size_t count, int part, int parts)
+{
+    return count * (size_t)part / (size_t)parts;
+}
+
+static void multiply(const struct products *p, int threads)
+{
+    const struct hc_window_product_ops *ops = &p->bench->kernels.window_product;
+    size_t bands = p->matrix.rows / HC_TILE, band_bytes = p->matrix.columns * HC_TILE / 8 * p->values.code.k;
+#pragma omp parallel num_threads(threads)
+    {
+        int thread = omp_get_thread_num();
+        size_t begin = part_begin(bands, thread, threads), end = part_begin(bands, thread + 1, threads);
+        const struct hc_window_product product = {.values = &p->values,
+                                                  .codes = p->codes + begin * band_bytes,
+                                                  .scales = p->bench->scales,
+                                                  .rows = (end - begin) * HC_TILE,
+                                                  .tile_columns = p->matrix.columns / HC_TILE,
+                                                  .x = p->bench->activations,
+                                                  .n = p->n,
+                                                  .scratch = p->bench->scratch + (size_t)thread * p->scratch_bytes,
+                                                  .out = p->bench->out + begin * HC_TILE,
+                                                  .out_stride = p->matrix.rows};
+        ops->multiply(&product);
+    }
+}
+
+static uint64_t sum(const uint8_t *bytes, size_t n)
+{
+    uint64_t sums[8] = {0};
+    for (size_t i = 0; i + sizeof sums <= n; i += sizeof sums) {
+        uint64_t words[8];
+        memcpy(words, bytes + i, sizeof words);
+        for (unsigned j = 0; j < 8; j++)
+            sums[j] += words[j];
+    }
+    return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
+}
+
+static void read_codes(const struct products *p, int threads)
+{
+    size_t bytes = matrix_bytes(&p->matrix, p->values.code.k);
+    uint64_t total = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : total)
+    {
+        int thread = omp_get_thread_num();
+        size_t begin = part_begin(bytes, thread, threads), end = part_begin(bytes, thread + 1, threads);
+        total += sum(p->codes + begin, end - begin);
+    }
+    p->bench->out[0] = (float)total;
+}
+
+typedef void work(const struct products *p, int threads);
+
+static void keep_best(double *best, const struct products *p, int threads, work *run)
+{
+    double begin = omp_get_wtime();
+    run(p, threads);
+    double seconds = omp_get_wtime() - begin;
+    *best = *best == 0 || seconds < *best ? seconds : *best;
+}
+
+/* ---- One position: a set of matrices -------------------------------------------------------------------------- */
+
+struct set {
+    size_t layers, pieces;
+    double *multiplied, *read; /* best seconds of each */
+    double weights;
+};
+
+static size_t layer_bytes(unsigned k)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < LAYER; i++)
+        bytes += matrix_bytes(&layer[i], k);
+    return bytes;
+}
+
+static void prepare(struct products *p, struct matrix matrix, size_t n)
+{
+    const struct bench *bench = p->bench;
+    const struct hc_window_product_ops *ops = &bench->kernels.window_product;
+    size_t tiles = matrix.columns / HC_TILE, bytes = ops->activation_bytes(p->values.code.k, tiles);
+    p->matrix = matrix;
+    p->n = n;
+    p->scratch_bytes = ops->scratch_bytes(p->values.code.k, tiles, n);
+    for (size_t i = 0; i < n; i++)
+        ops->activate(p->values.code.k, bench->inputs, tiles, bench->activations + i * bytes);
+}
+
+static void pass(struct products *p, struct set *set, int threads, work *run, double *best)
+{
+    p->codes = p->bench->codes;
+    for (size_t i = 0; i < set->layers * LAYER; i++) {
+        const struct matrix *matrix = &layer[i % LAYER];
+        for (size_t row = 0; row < matrix->rows; row += PIECE) {
+            size_t rows = matrix->rows - row < PIECE ? matrix->rows - row : PIECE;
+            prepare(p, (struct matrix){rows, matrix->columns}, 1);
+            keep_best(best++, p, threads, run);
+            p->codes += matrix_bytes(&p->matrix, p->values.code.k);
+        }
+    }
+}
+
+static double total(const double *seconds, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += seconds[i];
+    return sum;
+}
+
+static bool make_set(struct set *set, const struct bench *bench, unsigned k)
+{
+    size_t layers = bench->code_bytes / layer_bytes(k), pieces = 0;
+    for (size_t i = 0; i < LAYER; i++)
+        pieces += (layer[i].rows + PIECE - 1) / PIECE;
+    set->layers = layers > 0 ? layers : 1;
+    set->pieces = set->layers * pieces;
+    set->multiplied = calloc(set->pieces, sizeof *set->multiplied);
+    set->read = calloc(set->pieces, sizeof *set->read);
+    set->weights = 8.0 * (double)(layer_bytes(k) * set->layers) / k;
+    return set->multiplied && set->read;
+}
+
+/* ---- Rows of the table -------------------------------------------------------------------- */
+
+static void print_head(const struct arguments *arguments)
+{
+    if (arguments->csv)
+        puts("k,length,threads,codes_gigabytes_per_second,of_read,billion_weights_per_second,"
+             "billion_products_per_second_32,billion_products_per_second_128");
+    else
+        printf("%2s %3s %8s %12s %8s %14s %14s %14s\n", "k", "L", "threads", "codes, GB/s", "of read", "weights, G/s",
+               "n = 32, G/s", "n = 128, G/s");
+}
+
+/* Billions of weights times positions per second. */
+static double many(struct products *p, size_t n, int threads)
+{
+    double best = 0;
+    prepare(p, some_rows, n);
+    p->codes = p->bench->codes;
+    for (int i = 0; i < 4 * p->bench->arguments->repeats; i++)
+        keep_best(&best, p, threads, multiply);
+    return (double)(p->matrix.rows * p->matrix.columns * n) / best / 1e9;
+}
+
+static bool measure(struct products *p, int threads)
+{
+    const struct arguments *arguments = p->bench->arguments;
+    const unsigned k = p->values.code.k;
+    struct set set = {0};
+    bool good = make_set(&set, p->bench, k);
+    for (int i = 0; good && i < arguments->repeats; i++) {
+        pass(p, &set, threads, multiply, set.multiplied);
+        pass(p, &set, threads, read_codes, set.read);
+    }
+    if (good) {
+        double seconds = total(set.multiplied, set.pieces), share = total(set.read, set.pieces) / seconds;
+        double rate = set.weights / seconds / 1e9, few = many(p, 32, threads);
+        printf(arguments->csv ? "%u,%u,%d,%.3f,%.4f,%.3f,%.2f,%.2f\n"
+                              : "%2u %3u %8d %12.2f %8.2f %14.2f %14.1f %14.1f\n",
+               k, (unsigned)p->values.code.length, threads, rate * k / 8, share, rate, few,
+               many(p, MOST_POSITIONS, threads));
+        fflush(stdout);
+    }
+    free(set.multiplied);
+    free(set.read);
+    return good;
+}
+
+static bool run_shape(const struct bench *bench, const struct shape *shape)
+{
+    struct products p = {.bench = bench};
+    hc_window_values_init(&p.values, hc_window_code_find(shape->k, shape->length));
+    return measure(&p, 1) && (bench->arguments->threads == 1 || measure(&p, bench->arguments->threads));
+}
+
+static bool make_bench(struct bench *bench)
+{
+    const struct arguments *arguments = bench->arguments;
+    const struct hc_window_product_ops *ops = &bench->kernels.window_product;
+    const size_t tiles = MOST_COLUMNS / HC_TILE;
+    size_t set = (size_t)(arguments->megabytes * 1e6), least = layer_bytes(HC_WINDOW_MAX_K);
+    size_t activations = MOST_POSITIONS * ops->activation_bytes(HC_WINDOW_MAX_K, tiles);
+    bench->code_bytes = set > least ? set : least;
+    bench->codes = allocate(bench->code_bytes);
+    bench->scales = allocate(MOST_ROWS * sizeof *bench->scales);
+    bench->inputs = allocate(MOST_COLUMNS * sizeof *bench->inputs);
+    bench->out = allocate((size_t)MOST_POSITIONS * MOST_ROWS * sizeof *bench->out);
+    bench->activations = allocate(activations);
+    bench->scratch = allocate((size_t)arguments->threads * ops->scratch_bytes(HC_WINDOW_MAX_K, tiles, MOST_POSITIONS));
+    if (!bench->codes || !bench->scales || !bench->inputs || !bench->out || !bench->activations || !bench->scratch)
+        return false;
+    for (size_t i = 0; i < bench->code_bytes; i++)
+        bench->codes[i] = (uint8_t)scatter(i);
+    for (size_t i = 0; i < MOST_COLUMNS; i++)
+        bench->inputs[i] = (float)(scatter(i) >> 40) / 0x1p24f - 0.5f;
+    for (size_t i = 0; i < MOST_ROWS; i++)
+        bench->scales[i] = 0x3c00; /* 1 */
+    return true;
+}
+
+static bool run(struct bench *bench)
+{
+    if (!make_bench(bench))
+        return false;
+    print_head(bench->arguments);
+    for (size_t i = 0; i < bench->arguments->shape_count; i++)
+        if (!run_shape(bench, &bench->arguments->shapes[i]))
+            return false;
+    return true;
+}
+
+/* ---- Command line ------------------------------------------------------------------------- */
+
+static void print_help(void)
+{
+    puts(
+        "usage: product_speed [options] [K,L ...]\n"
+        "Prints how fast codes of the window method are multiplied by the activations of one position, in codes per\n"
+        "second and as the share of a plain read of the same bytes; and products (weights times positions) per second\n"
+        "for 32 and 128 positions. The matrices are those of LLaMA2-7B.\n"
+        "\n"
+        "  K,L             bits per weight and length of the window\n"
+        "                  (default: 1 to 6 and 8, with 12 and 16)\n"
+        "  --threads N     besides one (default 2)\n"
+        "  --repeats N     figures add up the best of them (default 9)\n"
+        "  --megabytes X   of codes for one position, a layer at least (default 400)\n"
+        "  --tier NAME     c, avx2 or avx512 (default: the best that this machine has)\n"
+        "  --csv           one line of comma-separated values a row");
+}
+
+static bool parse_tier(struct arguments *arguments, const char *text)
+{
+    static const struct {
+        const char *name;
+        hc_tier tier;
+    } tiers[] = {{"c", HC_TIER_C}, {"avx2", HC_TIER_AVX2}, {"avx512", HC_TIER_AVX512}};
+    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {
+        if (strcmp(tiers[i].name, text) == 0) {
+            arguments->tier = tiers[i].tier;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_number(const char *text, double least, double most, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    return end != text && *end == '\0' && *value >= least && *value <= most;
+}
+
+static bool parse_option(struct arguments *arguments, int option, const char *text)
+{
+    double value = 0;
+    switch (option) {
+    case 't':
+        return parse_tier(arguments, text);
+    case 'm':
+        return parse_number(text, 0, 1e6, &arguments->megabytes);
+    case 'j':
+        if (!parse_number(text, 1, 4096, &value))
+            return false;
+        arguments->threads = (int)value;
+        return true;
+    case 'r':
+        if (!parse_number(text, 1, MAX_REPEATS, &value))
+            return false;
+        arguments->repeats = (int)value;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool parse_shape(struct arguments *arguments, const char *text)
+{
+    struct shape shape;
+    char end;
+    if (arguments->shape_count == MAX_SHAPES || sscanf(text, "%u,%u%c", &shape.k, &shape.length, &end) != 2 ||
+        !hc_window_code_find(shape.k, shape.length))
+        return false;
+    arguments->shapes[arguments->shape_count++] = shape;
+    return true;
+}
+
+static void default_shapes(struct arguments *arguments)
+{
+    for (unsigned length = 12; length <= 16; length += 4)
+        for (unsigned k = 1; k <= HC_WINDOW_MAX_K; k++)
+            if (hc_window_code_find(k, length))
+                arguments->shapes[arguments->shape_count++] = (struct shape){k, length};
+}
+
+/* Returns the exit status, or -1 to go on. */
+static int parse(struct arguments *arguments, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"threads", required_argument, NULL, 'j'},
+        {"repeats", required_argument, NULL, 'r'},
+        {"megabytes", required_argument, NULL, 'm'},
+        {"tier", required_argument, NULL, 't'},
+        {"csv", no_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    bool good = true;
+    int option;
+    while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'h') {
+            print_help();
+            return EXIT_SUCCESS;
+        }
+        if (option == 'c')
+            arguments->csv = true;
+        else
+            good = parse_option(arguments, option, optarg);
+    }
+    for (; good && optind < argc; optind++)
+        good = parse_shape(arguments, argv[optind]);
+    if (arguments->shape_count == 0)
+        default_shapes(arguments);
+    if (good)
+        return -1;
+    fprintf(stderr, "product_speed: see --help\n");
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {.repeats = 9, .threads = 2, .megabytes = 400, .tier = HC_TIER_BEST};
+    struct bench bench = {.arguments = &arguments};
+    int code = parse(&arguments, argc, argv);
+    if (code >= 0)
+        return code;
+    hc_tier tier = hc_kernels_init(&bench.kernels, arguments.tier);
+    bool good = arguments.tier == HC_TIER_BEST || tier == arguments.tier;
+    if (!good)
+        fprintf(stderr, "product_speed: not run: this machine lacks that tier\n");
+    else if (!(good = run(&bench)))
+        fprintf(stderr, "product_speed: out of memory\n");
+    free(bench.codes);
+    free(bench.scales);
+    free(bench.inputs);
+    free(bench.out);
+    free(bench.activations);
+    free(bench.scratch);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
