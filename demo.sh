@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compresses a real network, inspects and verifies the result, and restores it; from nothing on Debian 12.
+# Compresses a real language model, verifies the result, and lets it answer; from nothing on Debian 12.
 set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/packages.sh
@@ -34,17 +34,18 @@ echo "Building hyperc (CPU only) in $out/program"
         cmake --build $out/program -j "$(nproc)"
 } >$out/build.log 2>&1 </dev/null || { cat $out/build.log; exit 1; }
 
-fetch_minilm $out
-# shellcheck disable=SC2154 # set by fetch_minilm
-show $hyperc compress "$minilm" -o $out/compressed --force
-show $hyperc inspect $out/compressed
-show $hyperc verify $out/compressed --against "$minilm"
-show $hyperc decompress $out/compressed -o $out/restored --force
+fetch_smollm2 $out
+# shellcheck disable=SC2154 # set by fetch_smollm2
+show $hyperc compress "$smollm2" -o $out/compressed --force
+show $hyperc verify $out/compressed --against "$smollm2" --quiet
+show $hyperc generate $out/compressed -p "The capital of France is" -n 24 --temp 0
+printf '\n$ hyperc chat %s --temp 0 <<< "What is gravity?"\n' $out/compressed
+$hyperc chat $out/compressed --temp 0 -n 80 <<< "What is gravity?"
 
 cat <<TEXT
 
-The model as it was published:  $minilm ($(megabytes "$minilm"))
+The model as it was published:  $smollm2 ($(megabytes "$smollm2"))
 compressed, verified:           $out/compressed ($(megabytes $out/compressed))
-and restored, for any program:  $out/restored ($(megabytes $out/restored))
-The program is $hyperc; see $hyperc --help, and README.md.
+Talk to it:                     $hyperc chat $out/compressed
+See $hyperc --help, and README.md.
 TEXT
