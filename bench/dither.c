@@ -87,6 +87,14 @@ static void dither_tensor(void *user, const struct hc_tensor *tensor, size_t ind
 
 /* ---- Command line ------------------------------------------------------------------------- */
 
+static bool parse_seed(const char *text, uint32_t *seed)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    *seed = (uint32_t)value;
+    return *text >= '0' && *text <= '9' && *end == 0 && value <= UINT32_MAX;
+}
+
 static void print_help(FILE *file)
 {
     fputs("usage: dither INPUT -o DIR [--seed N]\n"
@@ -110,14 +118,12 @@ int main(int argc, char **argv)
             print_help(stdout);
             return 0;
         }
-        if (option == '?') {
+        if (option == '?' || (option == 's' && !parse_seed(optarg, &dither.seed))) {
             print_help(stderr);
             return EXIT_USAGE;
         }
         if (option == 'o')
             output = optarg;
-        else
-            dither.seed = (uint32_t)strtoul(optarg, NULL, 10);
     }
     if (!output || optind + 1 != argc) {
         print_help(stderr);

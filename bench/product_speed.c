@@ -92,8 +92,8 @@ static void multiply(const struct products *p, int threads)
     size_t bands = p->matrix.rows / HC_TILE, band_bytes = p->matrix.columns * HC_TILE / 8 * p->values.code.k;
 #pragma omp parallel num_threads(threads)
     {
-        int thread = omp_get_thread_num();
-        size_t begin = part_begin(bands, thread, threads), end = part_begin(bands, thread + 1, threads);
+        int thread = omp_get_thread_num(), team = omp_get_num_threads(); /* may be fewer than asked for */
+        size_t begin = part_begin(bands, thread, team), end = part_begin(bands, thread + 1, team);
         const struct hc_window_product product = {.values = &p->values,
                                                   .codes = p->codes + begin * band_bytes,
                                                   .scales = p->bench->scales,
@@ -126,8 +126,8 @@ static void read_codes(const struct products *p, int threads)
     uint64_t total = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : total)
     {
-        int thread = omp_get_thread_num();
-        size_t begin = part_begin(bytes, thread, threads), end = part_begin(bytes, thread + 1, threads);
+        int thread = omp_get_thread_num(), team = omp_get_num_threads();
+        size_t begin = part_begin(bytes, thread, team), end = part_begin(bytes, thread + 1, team);
         total += sum(p->codes + begin, end - begin);
     }
     p->bench->out[0] = (float)total;

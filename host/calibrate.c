@@ -267,13 +267,13 @@ hc_status hc_calibrate_model(hc_context *context, const char *path, const hc_cal
     hc_status status;
     HC_TRY(hc_network_load(path, &context->kernels, &c.network, error));
     c.window = options->window ? options->window : WINDOW;
-    if (c.window < 2 || (options->window && c.window > c.network->decoder.context)) {
+    if (!options->window && c.window > c.network->decoder.context)
+        c.window = c.network->decoder.context;
+    if (c.window < 2 || c.window > c.network->decoder.context) {
         status = hc_fail(error, HC_ERR_ARGUMENT, "a window of %u tokens: 2 to %u, which the model allows", c.window,
                          c.network->decoder.context);
         goto done;
     }
-    if (c.window > c.network->decoder.context)
-        c.window = c.network->decoder.context;
     HC_TRY(find_begin(&c));
     HC_TRY(options->text ? read_text(&c, moments) : write_text(&c, moments));
 done:

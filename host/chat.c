@@ -142,15 +142,16 @@ static bool has_other_system(const char *squeezed)
     return false;
 }
 
-/* The system prompt that the template puts where there is none. */
+/* The system prompt that the template puts where there is none: up to the end of its literal. */
 static bool find_system(const char *squeezed, struct hc_chat *chat)
 {
-    static const char begin[] = "'<|im_start|>system\n";
+    static const char begin[] = "'<|im_start|>system\n", end[] = "<|im_end|>\n";
     bool fits = true;
     for (const char *at = strstr(squeezed, begin); at && !chat->system; at = strstr(at + 1, begin)) {
-        const char *text = at + strlen(begin), *end = strstr(text, "<|im_end|>\n'"), *quote = strchr(text, '\'');
-        if (end && quote == end + strlen("<|im_end|>\n"))
-            chat->system = copy(text, end, &fits);
+        const char *text = at + strlen(begin);
+        size_t bytes = strcspn(text, "'"), last = strlen(end);
+        if (text[bytes] && bytes >= last && memcmp(text + bytes - last, end, last) == 0)
+            chat->system = copy(text, text + bytes - last, &fits);
     }
     return fits;
 }

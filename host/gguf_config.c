@@ -109,6 +109,15 @@ static bool has_text(const struct hc_gguf_entry *entry, const char *text)
            memcmp(entry->data, text, entry->count) == 0;
 }
 
+/* Whether positions are stretched by a factor: a file that names no type means this one. The second key is from before
+ * there were types. */
+static bool is_linear(const struct hc_gguf *gguf, const struct hc_gguf_entry *type, double *factor)
+{
+    bool known = hc_gguf_float(gguf, key_of(gguf, "rope.scaling.factor").text, factor) ||
+                 hc_gguf_float(gguf, key_of(gguf, "rope.scale_linear").text, factor);
+    return known && (type ? has_text(type, "linear") : *factor != 0 && *factor != 1);
+}
+
 /* How positions are stretched, as config.json tells it; JSON null if they are not, NULL if that cannot be told. */
 static json_t *scaling_of(const struct hc_source *source)
 {
@@ -118,10 +127,10 @@ static json_t *scaling_of(const struct hc_source *source)
     double factor, theta = 10000;
     struct hc_rotary rotary;
     hc_gguf_float(gguf, key_of(gguf, "rope.freq_base").text, &theta);
-    if (has_text(type, "linear") && divisors < 0 &&
-        hc_gguf_float(gguf, key_of(gguf, "rope.scaling.factor").text, &factor))
+    bool linear = is_linear(gguf, type, &factor);
+    if (linear && divisors < 0)
         return json_pack("{s:s, s:f}", "rope_type", "linear", "factor", tidy(factor));
-    if (type && !has_text(type, "none"))
+    if (linear || (type && !has_text(type, "none")))
         return NULL;
     if (divisors < 0)
         return json_null();
@@ -130,6 +139,19 @@ static json_t *scaling_of(const struct hc_source *source)
     return json_pack("{s:s, s:f, s:f, s:f, s:i}", "rope_type", "llama3", "factor", tidy(rotary.factor),
                      "low_freq_factor", rotary.low_factor, "high_freq_factor", rotary.high_factor,
                      "original_max_position_embeddings", (int)rotary.original_context);
+}
+
+/* Whether positions turn whole heads: a config.json of ours cannot tell of anything else. */
+static bool turns_whole_heads(const struct hc_gguf *gguf)
+{
+    uint64_t turned, width, heads;
+    if (!hc_gguf_uint(gguf, key_of(gguf, "rope.dimension_count").text, &turned))
+        return true;
+    if (hc_gguf_uint(gguf, key_of(gguf, "attention.key_length").text, &width))
+        return turned == width;
+    return !hc_gguf_uint(gguf, key_of(gguf, "embedding_length").text, &width) ||
+           !hc_gguf_uint(gguf, key_of(gguf, "attention.head_count").text, &heads) || heads == 0 ||
+           turned == width / heads;
 }
 
 static bool has_needed(const json_t *config)
@@ -152,7 +174,7 @@ hc_status hc_gguf_config(const struct hc_source *source, json_t **config, struct
     hc_gguf_uint(gguf, key_of(gguf, "expert_count").text, &experts);
     const char *class_name = experts > 0 ? family->expert_class_name : family->class_name;
     const char *model_type = experts > 0 ? family->expert_model_type : family->model_type;
-    if (!class_name)
+    if (!class_name || !turns_whole_heads(gguf))
         return HC_OK;
 
     json_t *scaling = scaling_of(source);

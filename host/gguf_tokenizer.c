@@ -1,14 +1,19 @@
 /* tokenizer.json, tokenizer_config.json and generation_config.json out of GGUF's metadata. */
 #include "gguf_tokenizer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "json.h"
 #include "map.h"
 #include "tokenizer_bpe.h"
 
 #define KEY(name) "tokenizer.ggml." name
+
+/* Of a token with a score: all ways to cut it in two are looked at. */
+enum { SCORED_MAX_BYTES = 1024 };
 
 /* Types of tokens, by their numbers in the file. */
 enum token_type { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE };
@@ -42,6 +47,21 @@ static hc_status corrupt(const struct conversion *conversion, const char *fault)
 static hc_status no_memory(const struct conversion *conversion)
 {
     return hc_no_memory(conversion->error);
+}
+
+/* A JSON string of bytes in the file. HC_ERR_CORRUPT, with this fault, if they are no text. */
+static hc_status make_text(const struct conversion *conversion, const char *bytes, size_t count, const char *fault,
+                           json_t **text)
+{
+    utf8proc_int32_t character = 1;
+    utf8proc_ssize_t length = 1;
+    for (size_t at = 0; at < count; at += (size_t)length) {
+        length = utf8proc_iterate((const utf8proc_uint8_t *)bytes + at, (utf8proc_ssize_t)(count - at), &character);
+        if (length < 1 || character == 0)
+            return corrupt(conversion, fault);
+    }
+    *text = json_stringn(bytes, count);
+    return *text ? HC_OK : no_memory(conversion);
 }
 
 /* ---- Words ---------------------------------------------------------------------------------- */
@@ -167,6 +187,8 @@ static hc_status read_tokens(struct conversion *conversion)
         token->type = types ? (enum token_type)word_at(types->data, i) : TOKEN_NORMAL;
         if (scores)
             memcpy(&token->score, scores->data + 4 * i, sizeof token->score);
+        if (!conversion->byte_level && (isnan(token->score) || token->bytes > SCORED_MAX_BYTES))
+            return corrupt(conversion, "a token has no score, or is too long");
     }
     return HC_OK;
 }
@@ -179,11 +201,11 @@ static hc_status make_vocabulary(struct conversion *conversion)
         return no_memory(conversion);
     for (size_t i = 0; i < conversion->count; i++) {
         const struct token *token = &conversion->tokens[i];
-        json_t *text = json_stringn(token->text, token->bytes); /* also checks that it is UTF-8 */
-        bool sound = text && !memchr(token->text, 0, token->bytes);
+        json_t *text;
+        hc_status status = make_text(conversion, token->text, token->bytes, "a token is not UTF-8", &text);
+        if (status != HC_OK)
+            return status;
         json_decref(text);
-        if (!sound)
-            return corrupt(conversion, "a token is not UTF-8");
         if (json_object_getn(conversion->vocabulary, token->text, token->bytes))
             return corrupt(conversion, "a token is there twice");
         if (json_object_setn_new(conversion->vocabulary, token->text, token->bytes, json_integer((json_int_t)i)) != 0)
@@ -315,14 +337,17 @@ static hc_status make_merges(const struct conversion *conversion, json_t **list)
     if (!lines)
         return corrupt(conversion, "there are no merges");
     *list = json_array();
+    hc_status status = *list ? HC_OK : no_memory(conversion);
     const uint8_t *at = lines->data;
-    for (uint64_t i = 0; i < lines->count; i++) {
+    for (uint64_t i = 0; status == HC_OK && i < lines->count; i++) {
         size_t bytes;
+        json_t *text;
         const char *line = next_string(&at, &bytes);
-        if (json_array_append_new(*list, json_stringn(line, bytes)) != 0)
-            return corrupt(conversion, "a merge is not UTF-8");
+        status = make_text(conversion, line, bytes, "a merge is not UTF-8", &text);
+        if (status == HC_OK && json_array_append_new(*list, text) != 0)
+            status = no_memory(conversion);
     }
-    return HC_OK;
+    return status;
 }
 
 /* ---- tokenizer.json ------------------------------------------------------------------------- */
@@ -476,12 +501,12 @@ static hc_status make_config(const struct conversion *conversion, json_t **confi
         return no_memory(conversion);
     if (!template || template->type != HC_GGUF_STRING)
         return HC_OK;
-    json_t *text = json_stringn((const char *)template->data, (size_t) template->count);
-    if (!text || memchr(template->data, 0, (size_t) template->count)) {
-        json_decref(text);
-        return corrupt(conversion, "the chat template is not UTF-8");
-    }
-    return json_object_set_new(*config, "chat_template", text) == 0 ? HC_OK : no_memory(conversion);
+    json_t *text;
+    status = make_text(conversion, (const char *)template->data, (size_t) template->count,
+                       "the chat template is not UTF-8", &text);
+    if (status == HC_OK && json_object_set_new(*config, "chat_template", text) != 0)
+        status = no_memory(conversion);
+    return status;
 }
 
 /* All tokens that end a text: of the sequence, and of the turn. */

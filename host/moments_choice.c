@@ -33,7 +33,9 @@ static hc_status check_lengths(const struct hc_moments *moments, const struct hc
     for (size_t i = 0; i < moments->count; i++) {
         const struct hc_moments_vector *vector = &moments->vectors[i];
         int64_t found = hc_source_find(source, vector->name);
-        if (found >= 0 && hc_piece_at(&source->tensors[found], 0).columns != vector->count)
+        if (found < 0 || source->tensors[found].weights == 0)
+            continue;
+        if (hc_piece_at(&source->tensors[found], 0).columns != vector->count)
             return hc_fail(error, HC_ERR_CORRUPT, "moments of %s: %llu, but it has %llu columns", vector->name,
                            (unsigned long long)vector->count,
                            (unsigned long long)hc_piece_at(&source->tensors[found], 0).columns);
@@ -69,7 +71,9 @@ hc_status hc_moments_choose(struct hc_moments_choice *choice, const char *asked,
         choice->kind = self ? HC_MOMENTS_SELF : HC_MOMENTS_WEIGHTS;
         strcpy(choice->identity, self ? "self" : "weights");
     }
-    return self || status == HC_ERR_MEMORY ? status : HC_OK;
+    if (status == HC_ERR_MEMORY)
+        return hc_no_memory(error);
+    return self ? status : HC_OK;
 }
 
 hc_status hc_moments_make(struct hc_moments_choice *choice, hc_context *context, const struct hc_source *source,

@@ -7,6 +7,9 @@
 #include "json.h"
 #include "positions.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +83,8 @@ static hc_status find_tensor(const struct hc_network *network, const char *name,
                        name);
     if (!info->method && !hc_type_is_float(info->type))
         return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: the tensor %s is not of floating point numbers", path, name);
+    if (json_array_size((*tensor)->description.pieces) > 1) /* the decoder of one knows nothing of the others */
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: the tensor %s is coded in several pieces", path, name);
     return HC_OK;
 }
 
@@ -204,6 +209,14 @@ static void fill_info(struct hc_network *network)
     info->chat_template = network->tokenizer ? hc_tokenizer_template(network->tokenizer) : NULL;
 }
 
+/* What the tokenizer's JSON took, and nobody needs any more: as much as a small model. */
+static void give_back_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 hc_status hc_network_load(const char *path, const struct hc_kernels *kernels, struct hc_network **out,
                           struct hc_error *error)
 {
@@ -219,6 +232,7 @@ hc_status hc_network_load(const char *path, const struct hc_kernels *kernels, st
     HC_TRY(hc_runtime_cpu(&network->owner, &network->kernels, 1, error));
     HC_TRY(open_tensors(network, error));
     fill_info(network);
+    give_back_memory();
     *out = network;
     network = NULL;
 done:
@@ -276,13 +290,27 @@ static hc_status check_tokenizer(hc_context *context, const hc_network *network)
                                         "%s: there is no tokenizer with this model", network->model->source->path);
 }
 
+/* A tokenizer of another model may have tokens that the network has no embedding and no logit of. */
+static hc_status check_tokens(hc_context *context, const hc_network *network, hc_tokens *tokens)
+{
+    for (size_t i = 0; i < tokens->count; i++)
+        if ((uint32_t)tokens->ids[i] >= network->info.vocabulary) {
+            hc_fail(&context->error, HC_ERR_CORRUPT, "%s: the tokenizer has a token number %d, the model %u tokens",
+                    network->model->source->path, (int)tokens->ids[i], network->info.vocabulary);
+            hc_tokens_free(tokens);
+            return HC_ERR_CORRUPT;
+        }
+    return HC_OK;
+}
+
 hc_status hc_tokenize(hc_context *context, const hc_network *network, const char *text, size_t bytes,
                       const hc_text_options *options, hc_tokens *tokens)
 {
     *tokens = (hc_tokens){0};
     hc_status status = check_tokenizer(context, network);
-    return status == HC_OK ? hc_tokenizer_encode(network->tokenizer, text, bytes, options, tokens, &context->error)
-                           : status;
+    if (status == HC_OK)
+        status = hc_tokenizer_encode(network->tokenizer, text, bytes, options, tokens, &context->error);
+    return status == HC_OK ? check_tokens(context, network, tokens) : status;
 }
 
 void hc_tokens_free(hc_tokens *tokens)
@@ -294,8 +322,16 @@ void hc_tokens_free(hc_tokens *tokens)
 hc_status hc_token_text(const hc_network *network, int32_t token, bool first, bool special, const char **text,
                         size_t *bytes)
 {
-    return network->tokenizer ? hc_tokenizer_text(network->tokenizer, token, first, special, text, bytes, NULL)
-                              : HC_ERR_UNSUPPORTED;
+    if (!network->tokenizer)
+        return HC_ERR_UNSUPPORTED;
+    if (token < 0 || (uint32_t)token >= network->info.vocabulary)
+        return HC_ERR_ARGUMENT;
+    if ((uint32_t)token >= hc_tokenizer_size(network->tokenizer)) { /* the vocabulary is padded */
+        *text = "";
+        *bytes = 0;
+        return HC_OK;
+    }
+    return hc_tokenizer_text(network->tokenizer, token, first, special, text, bytes, NULL);
 }
 
 bool hc_token_ends(const hc_network *network, int32_t token)
@@ -308,5 +344,7 @@ hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const h
 {
     *tokens = (hc_tokens){0};
     hc_status status = check_tokenizer(context, network);
-    return status == HC_OK ? hc_tokenizer_chat(network->tokenizer, turns, count, tokens, &context->error) : status;
+    if (status == HC_OK)
+        status = hc_tokenizer_chat(network->tokenizer, turns, count, tokens, &context->error);
+    return status == HC_OK ? check_tokens(context, network, tokens) : status;
 }

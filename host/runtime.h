@@ -73,7 +73,7 @@ struct hc_runtime_table {
     void (*close_matrix)(struct hc_matrix *matrix); /* NULL: nothing */
     const char *(*matrix_name)(const struct hc_matrix *matrix);
 
-    /* Memory of the device, zeroed, 64-byte aligned. */
+    /* Memory of the device, 64-byte aligned, with nothing in it: pages of a cache that are never used cost nothing. */
     hc_status (*allocate)(struct hc_runtime *runtime, size_t bytes, void **memory, struct hc_error *error);
     void (*release)(struct hc_runtime *runtime, void *memory);
     void (*write)(struct hc_runtime *runtime, void *to, const void *from, size_t bytes);

@@ -91,7 +91,6 @@ static hc_status allocate(struct hc_runtime *runtime, size_t bytes, void **memor
     *memory = bytes <= SIZE_MAX - 64 ? aligned_alloc(64, whole_lines(bytes + !bytes)) : NULL;
     if (!*memory)
         return hc_fail(error, HC_ERR_MEMORY, "out of memory: %llu bytes were wanted", (unsigned long long)bytes);
-    memset(*memory, 0, bytes);
     return HC_OK;
 }
 

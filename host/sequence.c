@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
-enum { DEFAULT_BATCH = 256 };
+enum {
+    DEFAULT_BATCH = 128,
+    MAX_BATCH = 1 << 16 /* no more at once: heads of all its positions are counted in 32 bits */
+};
 
 void hc_sequence_options_init(hc_sequence_options *options)
 {
@@ -150,6 +153,7 @@ hc_status hc_sequence_create(hc_context *context, const hc_network *network, con
     sequence->network = network;
     sequence->room = options->context ? options->context : network->decoder.context;
     sequence->batch = options->batch ? options->batch : DEFAULT_BATCH;
+    sequence->batch = sequence->batch < MAX_BATCH ? sequence->batch : MAX_BATCH;
     sequence->batch = sequence->batch < sequence->room ? sequence->batch : sequence->room;
     HC_TRY(hc_runtime_cpu(&sequence->runtime, &context->kernels, context->threads, error));
     HC_TRY(allocate(sequence, options->cache_type, error));

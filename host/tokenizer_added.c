@@ -224,9 +224,10 @@ const struct hc_added_token *hc_added_next(struct hc_added_walk *walk, size_t *b
         if (from < walk->taken) /* the token before it took its spaces, and this one among them */
             from = walk->taken;
         *end = token->strip_left ? spaces_before(walk, from) : from;
-        size_t behind = token->strip_right ? spaces_behind(walk, walk->at) : walk->at;
-        if (behind > walk->taken)
-            walk->taken = behind;
+        if (walk->at > walk->taken)
+            walk->taken = walk->at;
+        if (token->strip_right)
+            walk->taken = spaces_behind(walk, walk->taken);
         return token;
     }
     *end = walk->bytes;

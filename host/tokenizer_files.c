@@ -9,6 +9,8 @@
 #include "tokenizer_parts.h"
 
 enum { JSON_DEPTH = 24, TEMPLATE_MAX_BYTES = 4 << 20 };
+/* More of them are no tokenizer's: what a text begins with, or may end with. */
+enum { FRAME_MAX_TOKENS = 256 };
 
 /* What there is of a model's files; `path` names the tokenizer's for messages. */
 struct inputs {
@@ -128,7 +130,8 @@ static hc_status add_template_ids(const json_t *json, const char *name, const ch
     const json_t *list = json_object_get(json_object_get(json_object_get(json, "special_tokens"), name), "ids");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *id = json_array_get(list, i);
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= size)
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= size ||
+            ids->count == FRAME_MAX_TOKENS)
             return template_fault(path, error);
         if (!hc_ids_add(ids, (uint32_t)json_integer_value(id)))
             return hc_no_memory(error);
@@ -223,12 +226,12 @@ static bool add_end(struct hc_tokenizer *tokenizer, int64_t id)
     return known || hc_ids_add(&tokenizer->ends, (uint32_t)id);
 }
 
-/* eos_token_id of a configuration: a number, or a list of some. */
+/* eos_token_id of a configuration: a number, or a list of some, of which the first FRAME_MAX_TOKENS count. */
 static bool add_configured_ends(struct hc_tokenizer *tokenizer, const json_t *config)
 {
     const json_t *value = json_object_get(config, "eos_token_id");
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && i < FRAME_MAX_TOKENS; i++) {
         const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
         bool sound = json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) < HC_TOKENS_MAX;
         if (sound && !add_end(tokenizer, json_integer_value(id)))

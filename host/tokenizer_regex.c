@@ -91,7 +91,7 @@ static hc_status compile(const char *pattern, size_t bytes, bool literal, const 
     if (!regex->code) {
         PCRE2_UCHAR text[160] = "";
         pcre2_get_error_message(fault, text, sizeof text);
-        if (fault == PCRE2_ERROR_NOMEMORY)
+        if (fault == PCRE2_ERROR_HEAP_FAILED)
             return hc_no_memory(error);
         return hc_fail(error, HC_ERR_CORRUPT, "%s: the pattern '%.200s': %s", path, regex->shown, (const char *)text);
     }

@@ -5,6 +5,10 @@
 
 #include "json.h"
 
+/* The most bytes of a text. The longest input fits, a space becoming three bytes; steps of a tokenizer.json that make
+ * texts of any length from short ones run into it. */
+enum { TEXT_MOST = 1 << 30 };
+
 /* ---- Growing -------------------------------------------------------------------------------- */
 
 /* Makes room for `count` more items of `size` bytes in an array of *room, `used` of them taken. */
@@ -24,7 +28,7 @@ static bool grow(void **items, size_t *room, size_t used, size_t count, size_t s
 bool hc_text_add(struct hc_text *text, const char *bytes, size_t count)
 {
     void *items = text->bytes;
-    bool fits = grow(&items, &text->room, text->used, count + 1, 1);
+    bool fits = count <= TEXT_MOST - text->used && grow(&items, &text->room, text->used, count + 1, 1);
     text->bytes = items;
     if (!fits)
         return false;

@@ -12,7 +12,7 @@ struct hc_text {
     size_t used, room;
 };
 
-/* These return false if memory is out. */
+/* These return false if memory is out, or the text would become longer than 1 GiB. */
 bool hc_text_add(struct hc_text *text, const char *bytes, size_t count);
 bool hc_text_add_string(struct hc_text *text, const char *string);
 bool hc_text_add_character(struct hc_text *text, uint32_t character);

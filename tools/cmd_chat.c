@@ -150,7 +150,22 @@ static int print_end_of_answer(const struct chat_state *state, const struct comm
     return code;
 }
 
-/* Until the input ends, or /exit. Only while it answers a signal is a wish to stop the answer. */
+/* False where the input ends, with /exit too; *code tells if it is for want of memory, or cannot be read. */
+static bool read_line(char **line, size_t *room, const struct common_options *common, int *code)
+{
+    char message[128];
+    if (getline(line, room, stdin) >= 0) {
+        (*line)[strcspn(*line, "\r\n")] = 0;
+        return strcmp(*line, "/exit") != 0;
+    }
+    if (!feof(stdin)) {
+        snprintf(message, sizeof message, "cannot read the input: %s", strerror(errno));
+        *code = report_failure(common, HC_ERR_IO, message);
+    }
+    return false;
+}
+
+/* Only while it answers a signal is a wish to stop the answer. */
 static int converse(struct chat_state *state, const struct common_options *common)
 {
     bool terminal = isatty(STDIN_FILENO) && !common->json;
@@ -162,11 +177,7 @@ static int converse(struct chat_state *state, const struct common_options *commo
             fputs("> ", stdout);
             fflush(stdout);
         }
-        ssize_t length = getline(&line, &room, stdin);
-        if (length < 0)
-            break;
-        line[strcspn(line, "\r\n")] = 0;
-        if (strcmp(line, "/exit") == 0)
+        if (!read_line(&line, &room, common, &code))
             break;
         if (!*line)
             continue;
@@ -176,8 +187,6 @@ static int converse(struct chat_state *state, const struct common_options *commo
         if (code == EXIT_DONE)
             code = print_end_of_answer(state, common);
     }
-    if (code == EXIT_DONE && ferror(stdin))
-        code = report_failure(common, HC_ERR_IO, "cannot read the input");
     free(line);
     return code;
 }

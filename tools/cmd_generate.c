@@ -56,10 +56,11 @@ static uint32_t context_for(const struct generate_state *state)
 /* The tokens of the prompt, and everything for its continuation. */
 static int prepare(struct generate_state *state, const struct common_options *common)
 {
-    const char *prompt = state->file ? state->text.bytes : state->prompt;
-    size_t bytes = state->file ? state->text.count : strlen(prompt);
-    if (state->file && bytes && prompt[bytes - 1] == '\n')
-        bytes--;
+    struct text *text = &state->text;
+    if (text->count && text->bytes[text->count - 1] == '\n')
+        text->count--;
+    const char *prompt = state->file ? text->bytes : state->prompt;
+    size_t bytes = state->file ? text->count : strlen(prompt);
     hc_text_options how = {.begin = !state->no_begin, .special = true};
     hc_status status = hc_tokenize(state->model.context, state->model.network, prompt, bytes, &how, &state->tokens);
     if (status != HC_OK)

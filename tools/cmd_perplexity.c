@@ -53,8 +53,7 @@ static bool set_protocol(const char *value, enum protocol *protocol)
             *protocol = (enum protocol)i;
             return true;
         }
-    fprintf(stderr, "hyperc: --protocol takes hf, llama.cpp or lines, not '%s'\n", value);
-    return false;
+    return bad_value("protocol", "hf, llama.cpp or lines", value);
 }
 
 static bool set(const char *name, const char *value, void *handle)

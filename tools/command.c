@@ -37,6 +37,12 @@ bool parse_count(const char *text, uint64_t most, uint64_t *value)
     return *end == 0 && errno == 0 && *value <= most;
 }
 
+bool bad_value(const char *name, const char *what, const char *value)
+{
+    fprintf(stderr, "hyperc: --%s takes %s, not '%s'\n", name, what, value);
+    return false;
+}
+
 static bool set_tier(const char *value, hc_tier *tier)
 {
     static const char *const names[HC_TIER_COUNT] = {"c", "avx2", "avx512"};
@@ -45,8 +51,7 @@ static bool set_tier(const char *value, hc_tier *tier)
             *tier = (hc_tier)t;
             return true;
         }
-    fprintf(stderr, "hyperc: --tier takes c, avx2 or avx512, not '%s'\n", value);
-    return false;
+    return bad_value("tier", "c, avx2 or avx512", value);
 }
 
 /* Takes a common option; *known is false if it is none. */
@@ -55,10 +60,8 @@ static bool set_common(struct common_options *common, const char *name, const ch
     uint64_t count;
     *known = true;
     if (strcmp(name, "threads") == 0) {
-        if (!parse_count(value, 4096, &count)) {
-            fprintf(stderr, "hyperc: --threads takes a number up to 4096, not '%s'\n", value);
-            return false;
-        }
+        if (!parse_count(value, 4096, &count))
+            return bad_value(name, "a number up to 4096", value);
         common->threads = (int)count;
     } else if (strcmp(name, "tier") == 0) {
         return set_tier(value, &common->tier);

@@ -73,6 +73,8 @@ double seconds_now(void);
 /* Numbers: false unless the whole text is one in the range. */
 bool parse_real(const char *text, double least, double *value);
 bool parse_count(const char *text, uint64_t most, uint64_t *value);
+/* Tells on stderr what the option --`name` takes; false. */
+bool bad_value(const char *name, const char *what, const char *value);
 
 /* Prints JSON and frees it; EXIT_FAILED if it is NULL (no memory), or stdout cannot be written. */
 int print_json(json_t *json);

@@ -40,12 +40,6 @@ void compress_request_init(struct compress_request *request)
     request->options.window.bits_for = request->bits_for;
 }
 
-static bool bad_value(const char *name, const char *what, const char *value)
-{
-    fprintf(stderr, "hyperc: --%s takes %s, not '%s'\n", name, what, value);
-    return false;
-}
-
 static bool set_pattern(const char *name, const char *value, const char **items, size_t *count)
 {
     if (*count == MAX_PATTERNS) {

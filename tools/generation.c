@@ -51,7 +51,7 @@ bool generation_set(struct generation_options *options, const char *name, const 
     if (strcmp(name, "ctx") == 0)
         return take_count(name, value, 1, &options->sequence.context);
     if (strcmp(name, "temp") == 0)
-        return take_real(name, value, 0, 1e30f, &sampling->temperature);
+        return take_real(name, value, 0, 1e30, &sampling->temperature);
     if (strcmp(name, "top-k") == 0)
         return take_count(name, value, 0, &sampling->top_k);
     if (strcmp(name, "top-p") == 0)
@@ -59,7 +59,7 @@ bool generation_set(struct generation_options *options, const char *name, const 
     if (strcmp(name, "min-p") == 0)
         return take_real(name, value, 0, 1, &sampling->min_p);
     if (strcmp(name, "repeat-penalty") == 0)
-        return take_real(name, value, 1e-3f, 1e3f, &sampling->repeat_penalty);
+        return take_real(name, value, 1e-3, 1e3, &sampling->repeat_penalty);
     if (strcmp(name, "repeat-last") == 0)
         return take_count(name, value, 0, &sampling->repeat_last);
     if (strcmp(name, "cache") == 0)

@@ -84,35 +84,29 @@ bool text_read(struct text *text, const char *path, char *message, size_t size)
 
 /* ---- Options -------------------------------------------------------------------------------- */
 
-static bool refuse(const char *name, const char *what, const char *value)
-{
-    fprintf(stderr, "hyperc: --%s takes %s, not '%s'\n", name, what, value);
-    return false;
-}
-
 bool take_count(const char *name, const char *value, uint32_t least, uint32_t *count)
 {
     uint64_t number;
     if (!parse_count(value, UINT32_MAX / 2, &number) || number < least)
-        return refuse(name, least ? "a positive number" : "a number", value);
+        return bad_value(name, least ? "a positive number" : "a number", value);
     *count = (uint32_t)number;
     return true;
 }
 
-bool take_real(const char *name, const char *value, float least, float most, float *real)
+bool take_real(const char *name, const char *value, double least, double most, float *real)
 {
     double number;
     char what[64];
-    snprintf(what, sizeof what, most < 1e30f ? "a number from %g to %g" : "a number of at least %g", least, most);
+    snprintf(what, sizeof what, most < 1e30 ? "a number from %g to %g" : "a number of at least %g", least, most);
     if (!parse_real(value, least, &number) || number > most)
-        return refuse(name, what, value);
+        return bad_value(name, what, value);
     *real = (float)number;
     return true;
 }
 
 bool take_seed(const char *name, const char *value, uint64_t *seed)
 {
-    return parse_count(value, INT64_MAX, seed) || refuse(name, "a number", value);
+    return parse_count(value, INT64_MAX, seed) || bad_value(name, "a number", value);
 }
 
 bool take_cache(const char *name, const char *value, hc_type *type)
@@ -126,5 +120,5 @@ bool take_cache(const char *name, const char *value, hc_type *type)
             *type = types[i].type;
             return true;
         }
-    return refuse(name, "f16, f32 or i8", value);
+    return bad_value(name, "f16, f32 or i8", value);
 }

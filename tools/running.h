@@ -32,7 +32,7 @@ bool text_read(struct text *text, const char *path, char *message, size_t size);
 
 /* Take the value of an option; false, with a message on stderr, if it is none. */
 bool take_count(const char *name, const char *value, uint32_t least, uint32_t *count);
-bool take_real(const char *name, const char *value, float least, float most, float *real);
+bool take_real(const char *name, const char *value, double least, double most, float *real);
 bool take_seed(const char *name, const char *value, uint64_t *seed);
 bool take_cache(const char *name, const char *value, hc_type *type);
 

@@ -79,7 +79,7 @@ struct estimate mean_of(const struct column *column)
     mean /= count;
     for (size_t i = 0; i < column->count; i++)
         squares += (column->values[i] - mean) * (column->values[i] - mean);
-    return (struct estimate){mean, sqrt(squares / (count - 1) / count)};
+    return (struct estimate){mean, count > 1 ? sqrt(squares / (count - 1) / count) : INFINITY};
 }
 
 struct estimate perplexity_of(const struct column *losses)
@@ -88,10 +88,11 @@ struct estimate perplexity_of(const struct column *losses)
     return (struct estimate){exp(mean.value), exp(mean.value) * mean.error};
 }
 
+/* What is no number comes last. */
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    return isnan(x) || isnan(y) ? !!isnan(x) - !!isnan(y) : (x > y) - (x < y);
 }
 
 /* The place (from 0) in a sorted column. */
@@ -113,5 +114,5 @@ struct estimate percentile_of(struct column *column, double share)
 struct estimate agreement_of(const struct scores *scores)
 {
     double count = (double)scores->drift.count, share = (double)scores->agreed / count;
-    return (struct estimate){share, sqrt(share * (1 - share) / (count - 1))};
+    return (struct estimate){share, count > 1 ? sqrt(share * (1 - share) / (count - 1)) : INFINITY};
 }

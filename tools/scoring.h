@@ -16,7 +16,7 @@ struct scores {
     uint64_t agreed;                     /* positions at which both find the same token the most likely */
 };
 
-/* A figure and its standard error, positions taken as independent. */
+/* A figure and its standard error, positions taken as independent; of one position alone it is infinite. */
 struct estimate {
     double value, error;
 };

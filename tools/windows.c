@@ -61,6 +61,11 @@ static hc_status cut_text(struct windows *windows, const struct running *model, 
     bool halves = protocol == PROTOCOL_LLAMA_CPP;
     int32_t first = -1;
     hc_tokens tokens = {0};
+    if (halves && length < 3) {
+        snprintf(windows->message, sizeof windows->message, "windows of %u tokens have no second half to predict",
+                 length);
+        return HC_ERR_ARGUMENT;
+    }
     hc_status status = halves ? beginning(model, &first) : HC_OK;
     if (status == HC_OK)
         status = tokenize(model, text->bytes, text->count, true, &tokens);

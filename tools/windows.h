@@ -24,7 +24,7 @@ struct windows {
 /* PROTOCOL_HF: windows of `length` tokens, one behind the other, all predictions in each; what is left at the end does
  * not count.
  * PROTOCOL_LLAMA_CPP: the same windows, the predictions of positions length / 2 to length - 2; where the tokenizer
- * begins texts with a token, every window has it in place of its first one.
+ * begins texts with a token, every window has it in place of its first one; `length` is at least 3.
  * PROTOCOL_LINES: every line that is not blank by itself, without the white space at its ends, its first `length`
  * predictions.
  * At most `most` windows (0: all). HC_ERR_ARGUMENT if the text has none. `message` tells why not, or is empty and

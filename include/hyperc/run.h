@@ -50,14 +50,16 @@ typedef struct hc_text_options {
     bool special; /* the names of special tokens in the text become these tokens; else they are text */
 } hc_text_options;
 
-/* Bytes that are not UTF-8 are taken as the model's own tokenizer takes them: see docs/hyperc.1. */
+/* Bytes that are not UTF-8 are taken as the model's own tokenizer takes them: see docs/hyperc.1. HC_ERR_CORRUPT if the
+ * tokenizer has a token for the text that the model has not. */
 hc_status hc_tokenize(hc_context *context, const hc_network *network, const char *text, size_t bytes,
                       const hc_text_options *options, hc_tokens *tokens);
 void hc_tokens_free(hc_tokens *tokens);
 
 /* The bytes of a token that continues a text, or begins one (`first`: a leading space of the tokenizer's own making is
- * not shown). A character may be spread over tokens. Special tokens have no bytes, unless `special`. *text is valid
- * until the network is closed. HC_ERR_ARGUMENT if there is no such token. */
+ * not shown). A character may be spread over tokens. Special tokens have no bytes, unless `special`; numbers of the
+ * vocabulary that the tokenizer has no token for (padding) have none at all. *text is valid until the network is
+ * closed. HC_ERR_ARGUMENT if the number is not of the vocabulary. */
 hc_status hc_token_text(const hc_network *network, int32_t token, bool first, bool special, const char **text,
                         size_t *bytes);
 
@@ -80,7 +82,7 @@ typedef struct hc_sequence hc_sequence;
 
 typedef struct hc_sequence_options {
     uint32_t context;   /* most tokens; 0: the model's own limit. More than that is HC_ERR_ARGUMENT */
-    uint32_t batch;     /* most tokens that are evaluated at once; 0: 256 */
+    uint32_t batch;     /* most tokens that are evaluated at once; 0: 128 */
     hc_type cache_type; /* of keys and values: HC_TYPE_F16, HC_TYPE_F32, or HC_TYPE_I8 (with a scale per head) */
 } hc_sequence_options;
 

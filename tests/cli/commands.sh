@@ -17,12 +17,13 @@ for word in --help -h help; do
     prints "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 corrupted or different."
     silent
 done
-for command in compress decompress inspect verify; do
+commands=(compress decompress inspect verify generate chat perplexity calibrate bench)
+for command in "${commands[@]}"; do
     prints "  $command"
 done
-for command in compress decompress inspect verify; do
+for command in "${commands[@]}"; do
     for word in --help -h; do
-        run 0 "$HYPERC" $command $word
+        run 0 "$HYPERC" "$command" $word
         prints "usage: hyperc $command "
         prints "--threads N"
         prints "--json"

@@ -137,3 +137,27 @@ checkpoint()
     mkdir "$1/sub"
     printf '{"a": 1}\n' >"$1/sub/more.json"
 }
+
+# copy_model FROM TO: a model in a folder of its own, which may be changed.
+copy_model()
+{
+    mkdir "$2"
+    cp "$1"/* "$2"
+    chmod -R u+w "$2"
+}
+
+# copy_with_template FROM TO: the same, with a chat template.
+copy_with_template()
+{
+    copy_model "$1" "$2"
+    "$PYTHON" - "$2/tokenizer_config.json" <<'PYTHON'
+import json, sys
+with open(sys.argv[1]) as file:
+    config = json.load(file)
+config["chat_template"] = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+with open(sys.argv[1], "w") as file:
+    json.dump(config, file)
+PYTHON
+}

@@ -5,6 +5,7 @@
 # OpenMP's runtime ends the process by itself, with 1 and a message of its own.
 #
 # usage: memory.sh [--full]      --full: really each of them, where otherwise some are passed over
+# HYPERC_DATA: as in run.sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 if [ -n "$sanitizer$gcov" ]; then
@@ -13,6 +14,7 @@ if [ -n "$sanitizer$gcov" ]; then
 fi
 
 full=${1:-}
+data=${HYPERC_DATA:-$here/../../../shared/data}
 "$MAKE_CASE" small in.safetensors
 "$HYPERC" compress in.safetensors -o whole --method pair --quiet >/dev/null
 fraction=(--bits 3.5 --window 8 --threads 1 --quiet) # of bits: shared out before anything is coded
@@ -25,7 +27,7 @@ sweep()
     local what=$1 most n code calls step
     shift
     prepare
-    HC_FAIL_COUNT=$scratch/count with_faults "$HYPERC" "$@" >reference 2>/dev/null || fail "$what fails by itself"
+    HC_FAIL_COUNT=$scratch/count with_faults "$HYPERC" "$@" >reference 2>/dev/null <"$input" || fail "$what fails by itself"
     read -r _ most _ <count
     [ "$most" -gt 20 ] || fail "$what: $most allocations"
     calls=0
@@ -36,10 +38,10 @@ sweep()
             prepare
             code=0
             env ${forever:+HC_FAIL_MALLOC_FOREVER=1} HC_FAIL_MALLOC=$n LD_PRELOAD="$SHIM" "$HYPERC" "$@" >"$stdout" \
-                2>"$stderr" </dev/null || code=$?
+                2>"$stderr" <"$input" || code=$?
             calls=$((calls + 1))
             if [ $code -eq 0 ]; then
-                cmp -s reference "$stdout" || fail "$what, allocation $n: done, but says something else"
+                same_output || fail "$what, allocation $n: done, but says something else"
             else
                 [ $code -eq 1 ] || fail "$what, allocation $n of $most: exit code $code"
                 grep -q 'memory\|libgomp' "$stderr" || fail "$what, allocation $n: no word of memory"
@@ -50,6 +52,8 @@ sweep()
     ok "$what: $calls times without memory"
 }
 
+input=/dev/null
+same_output() { cmp -s reference "$stdout"; }
 prepare() { :; }
 afterwards() { :; }
 sweep "inspect" inspect whole --threads 1
@@ -83,6 +87,25 @@ afterwards()
     [ -n "$forever" ] || grep -q libgomp "$stderr" || absent back.partial
 }
 sweep "decompress" decompress whole -o back --threads 1
+
+# ---- Running a model
+prepare() { :; }
+afterwards() { :; }
+if [ -r "$data/story260K/config.json" ]; then
+    story=$data/story260K
+    sweep "generate" generate "$story" -p Once -n 5 --temp 0 --quiet --threads 1
+    copy_with_template "$story" talker
+    printf 'Hello\nAgain\n' >questions
+    input=questions
+    sweep "chat" chat talker -n 3 --temp 0 -c 100 --system Talk --quiet --threads 1
+    input=/dev/null
+    same_output() { cmp -s <(tr -d '0-9.e+-' <reference) <(tr -d '0-9.e+-' <"$stdout"); } # but for times
+    sweep "bench --json" bench "$story" -p 4 -n 2 -r 1 --threads 1 --json
+    printf 'Once upon a time, there was a little girl.\n%.0s' 1 2 3 >text
+    sweep "perplexity --json" perplexity "$story" -f text --ctx 8 --against "$story" --threads 1 --json
+else
+    not_run "commands that run a model: no model in $data (HYPERC_DATA)"
+fi
 
 # Really little memory.
 for kilobytes in 4000 8000 20000 40000; do

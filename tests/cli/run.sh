@@ -14,14 +14,6 @@ story=$data/story260K text=$data/tinystories_valid_30k.txt
 beginning="Once upon a time, there was a little girl named Lily."
 greedy=(--temp 0 --quiet)
 
-# copy DIR: the model in a folder of its own, which may be changed.
-copy()
-{
-    mkdir "$1"
-    cp "$story"/* "$1"
-    chmod -R u+w "$1"
-}
-
 # ---- Help and wrong usage
 for command in generate chat perplexity calibrate bench; do
     run 0 "$HYPERC" $command --help
@@ -49,6 +41,7 @@ usage "--top-k takes a number" generate "$story" -p a --top-k few
 usage "--top-p takes a number from 0 to 1" generate "$story" -p a --top-p 1.5
 usage "--min-p takes a number from 0 to 1" generate "$story" -p a --min-p nan
 usage "--repeat-penalty takes a number from 0.001 to 1000" generate "$story" -p a --repeat-penalty 0
+hyperc 0 generate "$story" -p a -n 1 "${greedy[@]}" --repeat-penalty 0.001
 usage "--seed takes a number" generate "$story" -p a --seed x
 usage "--stop takes a text" generate "$story" -p a --stop ''
 usage "--cache takes f16, f32 or i8" generate "$story" -p a --cache q4
@@ -103,6 +96,8 @@ json ending 'context full'
 json written_tokens 20 # all but the first of 20, and the one that the last of them predicts
 hyperc 0 generate "$story" -p '' -c 20 --temp 0
 says "the context of 20 tokens is full" "hyperc: note: "
+hyperc 0 generate "$story" -f <(echo) -n 1 "${greedy[@]}"
+prints_exactly <<<Once # without a space in front: no text stands before it
 hyperc 0 generate "$story" -p 'Once upon' -n 0 --temp 0 --json
 json text ''
 json written_tokens 0
@@ -135,23 +130,55 @@ hyperc 1 generate "$story" -f nowhere
 says "nowhere: No such file or directory"
 hyperc 1 generate nowhere -p a
 says "nowhere: No such file or directory"
-copy mute
+copy_model "$story" mute
 rm mute/tokenizer.json
 hyperc 1 generate mute -p a
 says "tokenizer"
 hyperc 0 bench mute -p 4 -n 4 -r 1
-copy cut
+copy_model "$story" cut
 truncate -s 900000 cut/model.safetensors
 hyperc 3 generate cut -p a
-copy other
+copy_model "$story" other
 sed -i 's/"intermediate_size": 172/"intermediate_size": 176/' other/config.json
 hyperc 3 generate other -p a
 says "has not the shape that the configuration says"
-copy bert
+copy_model "$story" bert
 sed -i 's/LlamaForCausalLM/BertModel/' bert/config.json
 hyperc 1 generate bert -p a --json
 says "BertModel"
 json status unsupported
+# change DIR CODE: its tokenizer.json, by Python; `vocab` and `merges` are the model's.
+change()
+{
+    "$PYTHON" - "$1/tokenizer.json" "$2" <<'PYTHON'
+import json, sys
+with open(sys.argv[1]) as file:
+    tokenizer = json.load(file)
+model = tokenizer["model"]
+exec(sys.argv[2])
+with open(sys.argv[1], "w") as file:
+    json.dump(tokenizer, file)
+PYTHON
+}
+copy_model "$story" padded
+change padded '
+model["vocab"] = {text: number for text, number in model["vocab"].items() if number < 430}
+model["merges"] = []'
+hyperc 0 generate padded -p '' -n 60 --temp 0 --json
+json tokens.# 60
+"$PYTHON" - "$stdout" <<'PYTHON' || fail "no token without a text was chosen, or it has one"
+import json, sys
+with open(sys.argv[1]) as file:
+    result = json.load(file)
+sys.exit(not (max(result["tokens"]) >= 430 and 0 < len(result["text"]) and "\ufffd" not in result["text"]))
+PYTHON
+copy_model "$story" beyond
+change beyond 'model["vocab"]["z"] = 4000000'
+hyperc 0 generate beyond -p Once -n 2
+hyperc 3 generate beyond -p "a zebra"
+says "the tokenizer has a token number 4000000, the model 512 tokens"
+printf 'A zebra\n' >zebra
+hyperc 3 perplexity beyond -f zebra --protocol lines
 ok "bad input"
 
 if [ -w /dev/full ]; then
@@ -197,17 +224,7 @@ ok "a signal ends the text"
 # ---- Conversations
 hyperc 1 chat "$story"
 says "no chat template"
-copy talker
-"$PYTHON" - talker/tokenizer_config.json <<'PYTHON'
-import json, sys
-with open(sys.argv[1]) as file:
-    config = json.load(file)
-config["chat_template"] = (
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
-with open(sys.argv[1], "w") as file:
-    json.dump(config, file)
-PYTHON
+copy_with_template "$story" talker
 printf 'Tell me a story\n\nAnother one\n/exit\nNo more\n' >questions
 "$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" --json <questions >"$stdout" 2>"$stderr" || fail "chat"
 json answers.# 2
@@ -245,6 +262,7 @@ json kl_divergence_at_99_9_percent '{"value": 0.0, "standard_error": 0.0}'
 json top_1_agreement '{"value": 1.0, "standard_error": 0.0}'
 json perplexity_against "$("$PYTHON" "$here/json_get.py" "$stdout" perplexity)"
 usage "less than one window of 512" perplexity "$story" -f prompt
+usage "windows of 2 tokens have no second half" perplexity "$story" -f "$text" --protocol llama.cpp --ctx 2
 usage "no line of the text has a token to predict" perplexity "$story" -f /dev/null --protocol lines
 usage "513" perplexity "$story" -f "$text" --ctx 513
 hyperc 1 perplexity "$story" -f nowhere

@@ -326,6 +326,31 @@ Test(gguf, config)
     scratch_remove(&scratch);
 }
 
+/* What a GGUF with one more number says. */
+static json_t *config_with(struct scratch *scratch, const char *key, float number)
+{
+    struct hc_error error = {""};
+    json_t *config;
+    put_gguf(&bytes, 3, 1, 6);
+    put_text("general.architecture", "llama");
+    put_number("llama.embedding_length", 64);
+    put_number("llama.block_count", 1);
+    put_number("llama.attention.head_count", 4);
+    put_real("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    if (number == floorf(number))
+        put_number(key, (uint32_t)number);
+    else
+        put_real(key, number);
+    put_tensor(&bytes, "token_embd.weight", 2, 6, TENSOR_F32, 0);
+    put_padding(&bytes, 32);
+    for (size_t i = 0; i < 12; i++)
+        put_float(&bytes, 0.0f);
+    struct hc_source *source = open_bytes(scratch);
+    cr_assert_eq(hc_gguf_config(source, &config, &error), HC_OK);
+    hc_source_close(source);
+    return config;
+}
+
 /* A GGUF whose positions are stretched: linearly by `factor`, or, if that is 0, by a tensor of divisors. */
 static json_t *scaled_config(struct scratch *scratch, float factor, const float *divisors, size_t count)
 {
@@ -374,6 +399,29 @@ Test(gguf, config_of_linear_positions)
                      "linear");
     cr_assert_eq(scaling_number(config, "factor"), 4);
     json_decref(config);
+    scratch_remove(&scratch);
+}
+
+/* A factor without a type is a linear one; 1 is none. */
+Test(gguf, config_of_positions_without_a_type)
+{
+    static const struct {
+        const char *key;
+        float number;
+        double factor;
+    } cases[] = {{"llama.rope.scaling.factor", 2.5f, 2.5},
+                 {"llama.rope.scale_linear", 2.5f, 2.5},
+                 {"llama.rope.scale_linear", 1, 0},
+                 {"llama.rope.dimension_count", 16, 0}};
+    struct scratch scratch;
+    scratch_make(&scratch);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *config = config_with(&scratch, cases[i].key, cases[i].number);
+        cr_assert_not_null(config, "%s", cases[i].key);
+        cr_assert_eq(scaling_number(config, "factor"), cases[i].factor, "%s", cases[i].key);
+        json_decref(config);
+    }
+    cr_assert_null(config_with(&scratch, "llama.rope.dimension_count", 8)); /* half of every head */
     scratch_remove(&scratch);
 }
 

@@ -267,20 +267,26 @@ struct fault {
     uint32_t bos;
     hc_status status;
     const char *fragment;
+    float score;
 };
 
+static char long_token[1100]; /* of one letter, more than may be cut in two in all ways */
+
 static const struct fault faults[] = {
-    {"gpt2", "gpt-2", {"a", "b", "ab"}, 3, 0, 1, 0, HC_OK, ""},
-    {"llama", "", {"a", "b", "ab"}, 3, 3, 0, 0, HC_OK, ""},
-    {"t5", "", {"a", "b", "ab"}, 3, 3, 0, 0, HC_ERR_UNSUPPORTED, "tokenizer.ggml.model 't5' is not known"},
-    {"gpt2", "grok-2", {"a", "b", "ab"}, 3, 0, 1, 0, HC_ERR_UNSUPPORTED, "tokenizer.ggml.pre 'grok-2' is not known"},
-    {"gpt2", "gpt-2", {"a", "b", "a"}, 3, 0, 1, 0, HC_ERR_CORRUPT, "a token is there twice"},
-    {"gpt2", "gpt-2", {"a", "b", "\xff"}, 3, 0, 1, 0, HC_ERR_CORRUPT, "not UTF-8"},
-    {"gpt2", "gpt-2", {"a", "b", "ab"}, 2, 0, 1, 0, HC_ERR_CORRUPT, "not as many types"},
-    {"gpt2", "gpt-2", {"a", "b", "ab"}, 3, 2, 1, 0, HC_ERR_CORRUPT, "not as many types or scores"},
-    {"llama", "", {"a", "b", "ab"}, 3, 0, 0, 0, HC_ERR_CORRUPT, "no scores"},
-    {"gpt2", "gpt-2", {"a", "b", "ab"}, 3, 0, 1, 3, HC_ERR_CORRUPT, "special token"},
-    {"gpt2", "gpt-2", {"a", "b", "c"}, 3, 0, 1, 0, HC_ERR_CORRUPT, "merge number 0"},
+    {"gpt2", "gpt-2", {"a", "b", "ab"}, 3, 0, 1, 0, HC_OK, "", 0},
+    {"llama", "", {"a", "b", "ab"}, 3, 3, 0, 0, HC_OK, "", 0},
+    {"t5", "", {"a", "b", "ab"}, 3, 3, 0, 0, HC_ERR_UNSUPPORTED, "tokenizer.ggml.model 't5' is not known", 0},
+    {"gpt2", "grok-2", {"a", "b", "ab"}, 3, 0, 1, 0, HC_ERR_UNSUPPORTED, "tokenizer.ggml.pre 'grok-2' is not known", 0},
+    {"gpt2", "gpt-2", {"a", "b", "a"}, 3, 0, 1, 0, HC_ERR_CORRUPT, "a token is there twice", 0},
+    {"gpt2", "gpt-2", {"a", "b", "\xff"}, 3, 0, 1, 0, HC_ERR_CORRUPT, "not UTF-8", 0},
+    {"gpt2", "gpt-2", {"a", "b", "ab"}, 2, 0, 1, 0, HC_ERR_CORRUPT, "not as many types", 0},
+    {"gpt2", "gpt-2", {"a", "b", "ab"}, 3, 2, 1, 0, HC_ERR_CORRUPT, "not as many types or scores", 0},
+    {"llama", "", {"a", "b", "ab"}, 3, 0, 0, 0, HC_ERR_CORRUPT, "no scores", 0},
+    {"gpt2", "gpt-2", {"a", "b", "ab"}, 3, 0, 1, 3, HC_ERR_CORRUPT, "special token", 0},
+    {"gpt2", "gpt-2", {"a", "b", "c"}, 3, 0, 1, 0, HC_ERR_CORRUPT, "merge number 0", 0},
+    {"llama", "", {"a", "b", "ab"}, 3, 3, 0, 0, HC_ERR_CORRUPT, "no score", NAN},
+    {"llama", "", {"a", "b", long_token}, 3, 3, 0, 0, HC_ERR_CORRUPT, "too long", 0},
+    {"gpt2", "gpt-2", {"a", "ab", long_token}, 3, 0, 0, 0, HC_OK, "", 0},
 };
 
 static void put_fault(const struct fault *fault)
@@ -296,7 +302,7 @@ static void put_fault(const struct fault *fault)
         put_uint(&bytes, 1, 4);
     put_list(fault->scores ? "tokenizer.ggml.scores" : "unused", TYPE_F32, fault->scores);
     for (unsigned i = 0; i < fault->scores; i++)
-        put_float(&bytes, 0.0f);
+        put_float(&bytes, fault->score);
     put_list("tokenizer.ggml.merges", TYPE_STRING, fault->merges);
     if (fault->merges)
         put_string(&bytes, "a b");
@@ -307,6 +313,7 @@ Test(gguf_tokenizer, faults)
 {
     struct scratch scratch;
     scratch_make(&scratch);
+    memset(long_token, 'a', sizeof long_token - 1);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct hc_tokenizer *tokenizer;
         put_fault(&faults[i]);

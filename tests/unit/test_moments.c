@@ -435,6 +435,29 @@ Test(moments, choice_of_a_file)
     model_close(&model);
 }
 
+/* Experts of which there are none have no columns either. */
+Test(moments, choice_of_a_file_for_what_is_empty)
+{
+    struct scratch scratch;
+    struct hc_source *source;
+    struct hc_moments_choice choice;
+    struct hc_error error = {""};
+    struct hc_moments *moments = new_moments();
+    char path[600];
+    scratch_make(&scratch);
+    snprintf(path, sizeof path, "%s/m", scratch.root);
+    scratch_safetensors(&scratch, "model.safetensors",
+                        "{\"experts\":{\"dtype\":\"F32\",\"shape\":[0,2,2],\"data_offsets\":[0,0]}}", 0);
+    cr_assert_eq(hc_source_open(scratch_at(&scratch, "model.safetensors"), &source, &error), HC_OK, "%s", error.text);
+    cr_assert_eq(hc_moments_add(moments, "experts", (double[]){1, 2}, 2, HC_MOMENTS_MEASURED, &error), HC_OK);
+    cr_assert_eq(hc_moments_write(moments, path, &error), HC_OK, "%s", error.text);
+    cr_assert_eq(hc_moments_choose(&choice, path, NULL, source, NULL, &error), HC_OK, "%s", error.text);
+    hc_moments_choice_clear(&choice);
+    hc_source_close(source);
+    hc_moments_destroy(moments);
+    scratch_remove(&scratch);
+}
+
 /* ---- Measuring ------------------------------------------------------------------------------ */
 
 static hc_sequence *open_sequence(hc_context *context, hc_network *network, uint32_t batch)

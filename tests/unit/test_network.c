@@ -354,6 +354,77 @@ static void expect_refusal(struct scratch *scratch, hc_status expected, const ch
     hc_context_destroy(context);
 }
 
+/* Says of the first query matrix that it is coded in two pieces, the second one like the first. */
+static void double_pieces(struct scratch *scratch)
+{
+    static const char key[] = "self_attn.q_proj.weight\":\"{", list[] = "\\\"pieces\\\":[";
+    struct hc_error error = {""};
+    char *file = NULL;
+    size_t size;
+    cr_assert_eq(hc_read_file(scratch_at(scratch, "model.safetensors"), 1 << 20, &file, &size, &error), HC_OK);
+    uint64_t length, longer;
+    memcpy(&length, file, sizeof length);
+    const char *at = strstr(file + 8, key);
+    cr_assert_not_null(at);
+    const char *piece = strstr(at, list);
+    cr_assert_not_null(piece);
+    piece += strlen(list);
+    const size_t begin = (size_t)(piece - file), piece_bytes = (size_t)(strchr(piece, '}') + 1 - piece);
+    const size_t padding = 7 - piece_bytes % 8; /* with the comma, a multiple of 8 */
+    char *changed = malloc(size + piece_bytes + 8);
+    cr_assert_not_null(changed);
+    longer = length + piece_bytes + 1 + padding;
+    memcpy(changed, &longer, sizeof longer);
+    memcpy(changed + 8, file + 8, begin + piece_bytes - 8);
+    changed[begin + piece_bytes] = ',';
+    memcpy(changed + begin + piece_bytes + 1, piece, 8 + length - begin);
+    memset(changed + 8 + length + piece_bytes + 1, ' ', padding);
+    memcpy(changed + 8 + longer, file + 8 + length, size - 8 - length);
+    scratch_write(scratch, "model.safetensors", changed, size + piece_bytes + 1 + padding);
+    free(changed);
+    free(file);
+}
+
+/* What is there of a matrix in pieces does not pass for the whole. */
+Test(network, matrices_in_pieces)
+{
+    static const uint32_t points = 100; /* codes of an even number of bits: two halves take as much as the whole */
+    struct scratch scratch, coded;
+    hc_compress_options options;
+    hc_context *context = open_context(HC_TIER_BEST, 1);
+    make_model(&scratch);
+    scratch_make(&coded);
+    cr_assert_eq(rmdir(coded.root), 0);
+    hc_compress_options_init(&options);
+    options.method = "pair";
+    options.pair = (hc_pair_options){.points = &points, .point_counts = 1, .classes = 1, .keep_above = 1};
+    cr_assert_eq(hc_compress(context, scratch.root, coded.root, &options), HC_OK, "%s", hc_message(context));
+    hc_context_destroy(context);
+    double_pieces(&coded);
+    expect_refusal(&coded, HC_ERR_UNSUPPORTED, "several pieces");
+    scratch_remove(&coded);
+    scratch_remove(&scratch);
+}
+
+/* A text that is measured has windows of two tokens at least. */
+Test(network, no_window_in_a_context_of_one)
+{
+    struct scratch scratch;
+    char text[1024], path[400];
+    hc_context *context = open_context(HC_TIER_BEST, 1);
+    make_model(&scratch);
+    snprintf(text, sizeof text, config, "");
+    char *number = strstr(text, "64, \"rms_norm_eps\"");
+    cr_assert_not_null(number);
+    memcpy(number, " 1", 2);
+    scratch_text(&scratch, "config.json", text);
+    snprintf(path, sizeof path, "%s.moments", scratch.root);
+    cr_assert_eq(hc_calibrate(context, scratch.root, path, NULL), HC_ERR_ARGUMENT);
+    cr_assert_not_null(strstr(hc_message(context), "2 to 1"), "%s", hc_message(context));
+    hc_context_destroy(context);
+    scratch_remove(&scratch);
+}
+
 Test(network, refused_models)
 {
     struct scratch scratch;

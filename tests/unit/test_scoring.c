@@ -106,3 +106,23 @@ Test(scoring, percentile)
     column.count = 1;
     expect_near(percentile_of(&column, 0.999).value, values[0]);
 }
+
+/* What is no number comes last. */
+Test(scoring, percentile_beside_nan)
+{
+    double values[] = {3, NAN, 1, NAN, 2, 4, 5, 6, 7, 8};
+    struct column column = {values, 10, 10};
+    expect_near(percentile_of(&column, 0.8).value, 8);
+    cr_expect(isnan(percentile_of(&column, 0.9).value));
+}
+
+/* Nothing is known of the error of one position. */
+Test(scoring, one_position)
+{
+    static const float logits[] = {1, 2};
+    struct scores scores = {0};
+    cr_assert(scores_add(&scores, logits, logits, 2, 0));
+    cr_expect(perplexity_of(&scores.loss).error == INFINITY && mean_of(&scores.drift).error == INFINITY);
+    cr_expect(agreement_of(&scores).error == INFINITY && agreement_of(&scores).value == 1);
+    scores_free(&scores);
+}

@@ -396,3 +396,51 @@ Test(tokenizer, endless_pattern)
     hc_tokenizer_close(tokenizer);
     scratch_remove(&scratch);
 }
+
+/* Steps that make texts of any length from short ones are given up. */
+Test(tokenizer, endless_growth)
+{
+    alarm(120);
+    struct scratch scratch;
+    struct hc_tokenizer *tokenizer;
+    hc_tokens tokens;
+    hc_text_options options = {0};
+    struct hc_text file = {0};
+    char run[1001] = "";
+    memset(run, 'a', sizeof run - 1);
+    cr_assert(hc_text_add_string(&file, "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["));
+    for (int i = 0; i < 4; i++)
+        cr_assert(hc_text_add_string(&file, i ? "," : "") &&
+                  hc_text_add_string(&file, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"") &&
+                  hc_text_add_string(&file, run) && hc_text_add_string(&file, "\"}"));
+    cr_assert(hc_text_add_string(&file, "]}," MODEL "}"));
+    scratch_make(&scratch);
+    scratch_text(&scratch, "tokenizer.json", file.bytes);
+    cr_assert_eq(load_folder(scratch.root, &tokenizer), HC_OK, "%s", error.text);
+    cr_assert_eq(hc_tokenizer_encode(tokenizer, "a", 1, &options, &tokens, &error), HC_ERR_MEMORY);
+    hc_tokenizer_close(tokenizer);
+    hc_text_free(&file);
+    scratch_remove(&scratch);
+}
+
+/* Tokens of spaces that take the spaces behind them, too: each is looked at once. */
+Test(tokenizer, many_spaces)
+{
+    alarm(60);
+    enum { SPACES = 1 << 20 };
+    struct scratch scratch;
+    struct hc_tokenizer *tokenizer;
+    char *text = malloc(SPACES);
+    cr_assert_not_null(text);
+    memset(text, ' ', SPACES);
+    scratch_make(&scratch);
+    scratch_text(&scratch, "tokenizer.json",
+                 WITH("\"added_tokens\":[{\"id\":3,\"content\":\" \",\"rstrip\":true,\"lstrip\":true}]"));
+    cr_assert_eq(load_folder(scratch.root, &tokenizer), HC_OK, "%s", error.text);
+    hc_tokens tokens = encode(tokenizer, text, SPACES, false);
+    cr_expect_eq(tokens.count, SPACES);
+    free(tokens.ids);
+    free(text);
+    hc_tokenizer_close(tokenizer);
+    scratch_remove(&scratch);
+}
