@@ -40,6 +40,7 @@ static hc_status each_stretch(const struct hc_propagation *propagation, const st
     uint64_t columns = columns_of(tensor), stretch = stretch_rows(tensor);
     float *rows = malloc(stretch * columns * sizeof *rows);
     hc_status status = rows ? HC_OK : hc_no_memory(error);
+    hc_tensor_prefetch(tensor);
     for (uint64_t at = 0; status == HC_OK && at < tensor->shape[0]; at += stretch) {
         uint64_t rest = tensor->shape[0] - at, count = rest < stretch ? rest : stretch;
 #pragma omp parallel for num_threads(propagation->threads) schedule(static)
