@@ -4,6 +4,7 @@
  * classes), the codes, and decoding them again to measure the error. Weights are drawn as make_checkpoint's are; the
  * arrays are larger than the caches, and their pages are touched before. A figure is the median of the repeats; the
  * copy is measured in the same run. */
+#include "options.h"
 #include "weights.h"
 
 #include <context.h>
@@ -338,13 +339,6 @@ static bool parse_type(struct arguments *arguments, const char *text)
     return false;
 }
 
-static bool parse_number(const char *text, double least, double most, double *value)
-{
-    char *end;
-    *value = strtod(text, &end);
-    return end != text && *end == '\0' && *value >= least && *value <= most;
-}
-
 static bool parse_option(struct arguments *arguments, int option, const char *text)
 {
     double value = 0;
@@ -359,10 +353,7 @@ static bool parse_option(struct arguments *arguments, int option, const char *te
     case 'j':
         return parse_threads(arguments, text);
     case 'r':
-        if (!parse_number(text, 1, MAX_REPEATS, &value))
-            return false;
-        arguments->repeats = (int)value;
-        return true;
+        return parse_count(text, MAX_REPEATS, &arguments->repeats);
     default:
         arguments->side = 0;
         return strcmp(text, "auto") == 0 || parse_number(text, 1e-6, 1e6, &arguments->side);

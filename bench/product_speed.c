@@ -4,6 +4,7 @@
  * For one position the set is gone through matrix by matrix, then read as plainly as can be, and so on in turns: what
  * one leaves in the caches is gone before its turn comes again. For many positions some rows of one are enough. A
  * figure adds up the best times of every matrix, since what disturbs only makes them slower. */
+#include "options.h"
 #include "weights.h"
 
 #include "kernels.h"
@@ -17,10 +18,6 @@
 
 enum { MAX_SHAPES = 64, MAX_REPEATS = 1001, EXIT_USAGE = 2 };
 enum { MOST_COLUMNS = 11008, MOST_ROWS = 11008, MOST_POSITIONS = 128 };
-
-struct shape {
-    unsigned k, length;
-};
 
 struct arguments {
     struct shape shapes[MAX_SHAPES];
@@ -315,60 +312,20 @@ static void print_help(void)
         "  --csv           one line of comma-separated values a row");
 }
 
-static bool parse_tier(struct arguments *arguments, const char *text)
-{
-    static const struct {
-        const char *name;
-        hc_tier tier;
-    } tiers[] = {{"c", HC_TIER_C}, {"avx2", HC_TIER_AVX2}, {"avx512", HC_TIER_AVX512}};
-    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {
-        if (strcmp(tiers[i].name, text) == 0) {
-            arguments->tier = tiers[i].tier;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool parse_number(const char *text, double least, double most, double *value)
-{
-    char *end;
-    *value = strtod(text, &end);
-    return end != text && *end == '\0' && *value >= least && *value <= most;
-}
-
 static bool parse_option(struct arguments *arguments, int option, const char *text)
 {
-    double value = 0;
     switch (option) {
     case 't':
-        return parse_tier(arguments, text);
+        return parse_tier(text, &arguments->tier);
     case 'm':
         return parse_number(text, 0, 1e6, &arguments->megabytes);
     case 'j':
-        if (!parse_number(text, 1, 4096, &value))
-            return false;
-        arguments->threads = (int)value;
-        return true;
+        return parse_count(text, 4096, &arguments->threads);
     case 'r':
-        if (!parse_number(text, 1, MAX_REPEATS, &value))
-            return false;
-        arguments->repeats = (int)value;
-        return true;
+        return parse_count(text, MAX_REPEATS, &arguments->repeats);
     default:
         return false;
     }
-}
-
-static bool parse_shape(struct arguments *arguments, const char *text)
-{
-    struct shape shape;
-    char end;
-    if (arguments->shape_count == MAX_SHAPES || sscanf(text, "%u,%u%c", &shape.k, &shape.length, &end) != 2 ||
-        !hc_window_code_find(shape.k, shape.length))
-        return false;
-    arguments->shapes[arguments->shape_count++] = shape;
-    return true;
 }
 
 static void default_shapes(struct arguments *arguments)
@@ -404,7 +361,8 @@ static int parse(struct arguments *arguments, int argc, char **argv)
             good = parse_option(arguments, option, optarg);
     }
     for (; good && optind < argc; optind++)
-        good = parse_shape(arguments, argv[optind]);
+        good = arguments->shape_count < MAX_SHAPES &&
+               parse_shape(argv[optind], &arguments->shapes[arguments->shape_count++]);
     if (arguments->shape_count == 0)
         default_shapes(arguments);
     if (good)

@@ -4,6 +4,7 @@
  * The kernels alone: no transform, no scales. Encoding works on as many tiles as take some tenths of a second; decoding
  * on arrays larger than the caches, whose pages are touched before. A figure is the best of the repeats, of encoding
  * and of decoding alike, since what disturbs only makes them slower. */
+#include "options.h"
 #include "weights.h"
 
 #include "kernels.h"
@@ -19,10 +20,6 @@ enum { MAX_SHAPES = 64, MAX_REPEATS = 101, EXIT_USAGE = 2 };
 
 /* Decoding: rows of 256 tiles. */
 enum { DECODE_COLUMNS = 256 * HC_TILE, DECODE_WEIGHTS = 1 << 25 };
-
-struct shape {
-    unsigned k, length;
-};
 
 struct arguments {
     struct shape shapes[MAX_SHAPES];
@@ -276,60 +273,20 @@ static void print_help(void)
          "  --csv           one line of comma-separated values a row");
 }
 
-static bool parse_tier(struct arguments *arguments, const char *text)
-{
-    static const struct {
-        const char *name;
-        hc_tier tier;
-    } tiers[] = {{"c", HC_TIER_C}, {"avx2", HC_TIER_AVX2}, {"avx512", HC_TIER_AVX512}};
-    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {
-        if (strcmp(tiers[i].name, text) == 0) {
-            arguments->tier = tiers[i].tier;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool parse_number(const char *text, double least, double most, double *value)
-{
-    char *end;
-    *value = strtod(text, &end);
-    return end != text && *end == '\0' && *value >= least && *value <= most;
-}
-
 static bool parse_option(struct arguments *arguments, int option, const char *text)
 {
-    double value = 0;
     switch (option) {
     case 't':
-        return parse_tier(arguments, text);
+        return parse_tier(text, &arguments->tier);
     case 'e':
         return parse_number(text, 0.001, 1000, &arguments->effort);
     case 'j':
-        if (!parse_number(text, 1, 4096, &value))
-            return false;
-        arguments->threads = (int)value;
-        return true;
+        return parse_count(text, 4096, &arguments->threads);
     case 'r':
-        if (!parse_number(text, 1, MAX_REPEATS, &value))
-            return false;
-        arguments->repeats = (int)value;
-        return true;
+        return parse_count(text, MAX_REPEATS, &arguments->repeats);
     default:
         return false;
     }
-}
-
-static bool parse_shape(struct arguments *arguments, const char *text)
-{
-    struct shape shape;
-    char end;
-    if (arguments->shape_count == MAX_SHAPES || sscanf(text, "%u,%u%c", &shape.k, &shape.length, &end) != 2 ||
-        !hc_window_code_find(shape.k, shape.length))
-        return false;
-    arguments->shapes[arguments->shape_count++] = shape;
-    return true;
 }
 
 static void default_shapes(struct arguments *arguments)
@@ -364,7 +321,8 @@ static int parse(struct arguments *arguments, int argc, char **argv)
             good = parse_option(arguments, option, optarg);
     }
     for (; good && optind < argc; optind++)
-        good = parse_shape(arguments, argv[optind]);
+        good = arguments->shape_count < MAX_SHAPES &&
+               parse_shape(argv[optind], &arguments->shapes[arguments->shape_count++]);
     if (arguments->shape_count == 0)
         default_shapes(arguments);
     if (good)
