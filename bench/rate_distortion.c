@@ -667,7 +667,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
         return EXIT_USAGE;
     }
     if (arguments->model && access(arguments->model, R_OK) != 0) {
-        printf("not run: %s is not at hand (./demo.sh or bench/minilm.sh --fetch downloads it)\n", arguments->model);
+        printf("not run: %s is not at hand (bench/minilm.sh --fetch downloads it)\n", arguments->model);
         return EXIT_NOT_RUN;
     }
     return -1;
