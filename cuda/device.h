@@ -1,8 +1,4 @@
-/* One CUDA device as an engine holds it: a stream, an arena of device memory, and pinned staging.
- *
- * Everything is allocated when the device is opened and nothing later. Work comes in *chunks* of HC_CUDA_CHUNK weights;
- * two *slots* of pinned memory take turns, so that the host fills one while the stream works on the other. The arena
- * needs no second copy: the stream does one chunk after the other.
+/* One CUDA device: a stream, and what went wrong on it.
  *
  * Every call to CUDA goes through hc_cuda_check. The first that fails *poisons* the device: its message is kept and
  * returned for everything that is asked of the device afterwards. The process lives on.
@@ -11,52 +7,13 @@
 #define HC_CUDA_DEVICE_H
 
 #include <cuda_runtime_api.h>
+#include <stdbool.h>
 
-#include "engine.h"
-
-enum {
-    /* Weights: a block of threads for every multiprocessor of the largest devices, and a few chunks to each stretch
-     * that the host asks for, so that its copying and the device's work overlap. */
-    HC_CUDA_CHUNK = 1 << 20,
-    HC_CUDA_CHUNK_PAIRS = HC_CUDA_CHUNK / 2,
-    HC_CUDA_CHUNK_BLOCKS = HC_CUDA_CHUNK / HC_BLOCK,
-    HC_CUDA_CODE_BITS = 24,
-    HC_CUDA_GRIDS = HC_PAIR_MAX_CLASSES + 1, /* in one pair_try */
-    HC_CUDA_SLOTS = 2
-};
-
-/* Regions of the arena, aligned to 256 bytes. */
-enum hc_cuda_region {
-    HC_CUDA_RAW,     /* a chunk in a type of 2 bytes, as it lies in the file */
-    HC_CUDA_WEIGHTS, /* a chunk in float32 */
-    HC_CUDA_DECODED, /* the same, decoded; in pair_try the outer pairs of each block */
-    HC_CUDA_CODES,   /* one word per pair */
-    HC_CUDA_PACKED,
-    HC_CUDA_TABLE,   /* room for the largest */
-    HC_CUDA_GRID,    /* HC_CUDA_GRIDS of them */
-    HC_CUDA_COUNTS,  /* one word per block */
-    HC_CUDA_FAULTS,  /* one word */
-    HC_CUDA_RESULTS, /* per block and grid */
-    HC_CUDA_REGIONS
-};
-
-struct hc_cuda_slot {
-    uint8_t *weights;      /* pinned: a chunk on its way to the device, up to 4 bytes per weight */
-    uint8_t *packed;       /* pinned: packed codes, either way */
-    uint8_t *results;      /* pinned: what came back; a chunk of float32 at most */
-    uint32_t *faults;      /* pinned: one word that came back */
-    cudaEvent_t done;      /* after the last work on this slot */
-    bool busy;             /* work was queued, and its results have not been taken */
-    uint64_t first, count; /* of that work, within its stretch */
-};
+#include "error.h"
 
 struct hc_cuda_device {
     int ordinal;
     cudaStream_t stream;
-    uint8_t *arena;
-    void *region[HC_CUDA_REGIONS];
-    uint8_t *pinned;
-    struct hc_cuda_slot slot[HC_CUDA_SLOTS];
     bool poisoned;
     struct hc_error fault; /* why */
 };
@@ -65,7 +22,7 @@ struct hc_cuda_device {
  * is none: HC_ERR_ARGUMENT; else HC_ERR_DEVICE) nothing is left open. */
 hc_status hc_cuda_device_open(struct hc_cuda_device *device, const char *spec, struct hc_error *error);
 
-/* Waits for the device and frees everything; also right for a poisoned or an all-zero device. */
+/* Waits for the device; also right for a poisoned or an all-zero device. What was allocated on it is freed before. */
 void hc_cuda_device_close(struct hc_cuda_device *device);
 
 /* HC_OK if `result` is success; else poisons the device with a message that names the call. */
@@ -74,12 +31,11 @@ hc_status hc_cuda_check(struct hc_cuda_device *device, cudaError_t result, const
 /* Makes the device current for this thread, or fails as a poisoned one does. Every operation begins with it. */
 hc_status hc_cuda_device_enter(struct hc_cuda_device *device, struct hc_error *error);
 
-/* Queues a copy to the beginning of a region. */
-hc_status hc_cuda_upload(struct hc_cuda_device *device, enum hc_cuda_region region, const void *from, size_t bytes,
-                         struct hc_error *error);
-
-/* Queues a copy from the beginning of a region to pinned memory. */
-hc_status hc_cuda_download(struct hc_cuda_device *device, enum hc_cuda_region region, void *to, size_t bytes,
-                           struct hc_error *error);
+/* Memory of the device, and pinned memory of the host. Where there is not enough, the message says how much was wanted
+ * and how much there is, and the device is as good as before. Freeing NULL does nothing. */
+hc_status hc_cuda_allocate(struct hc_cuda_device *device, size_t bytes, void **memory, struct hc_error *error);
+void hc_cuda_free(struct hc_cuda_device *device, void *memory);
+hc_status hc_cuda_allocate_pinned(struct hc_cuda_device *device, size_t bytes, void **memory, struct hc_error *error);
+void hc_cuda_free_pinned(struct hc_cuda_device *device, void *memory);
 
 #endif

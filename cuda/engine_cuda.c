@@ -6,11 +6,11 @@
 #include "bitpack/bitpack_cuda.h"
 #include "compare/compare_cuda.h"
 #include "convert/convert_cuda.h"
-#include "device.h"
 #include "pair_decode/pair_decode_cuda.h"
 #include "pair_extent/pair_extent_cuda.h"
 #include "pair_moments/pair_moments_cuda.h"
 #include "pair_search/pair_search_cuda.h"
+#include "staging.h"
 
 /* One call of the engine: what is done to every chunk of the stretch, and what it is done with. */
 struct job {
@@ -18,7 +18,7 @@ struct job {
     hc_status (*submit)(struct job *job, struct hc_cuda_slot *slot);
     /* Takes the results, once the work is complete. */
     hc_status (*collect)(struct job *job, const struct hc_cuda_slot *slot);
-    struct hc_cuda_device *device;
+    struct hc_cuda_staging *staging;
     const struct hc_kernels *kernels;
     struct hc_error *error;
     const struct hc_piece *piece;
@@ -54,12 +54,12 @@ static size_t packed_offset(const struct hc_cuda_slot *slot, unsigned bits)
 
 static void *region(const struct job *job, enum hc_cuda_region which)
 {
-    return job->device->region[which];
+    return job->staging->region[which];
 }
 
 static hc_status launched(const struct job *job, cudaError_t result, const char *kernel)
 {
-    return hc_cuda_check(job->device, result, kernel, job->error);
+    return hc_cuda_check(&job->staging->device, result, kernel, job->error);
 }
 
 static hc_status retire(struct job *job, struct hc_cuda_slot *slot)
@@ -67,7 +67,8 @@ static hc_status retire(struct job *job, struct hc_cuda_slot *slot)
     if (!slot->busy)
         return HC_OK;
     slot->busy = false;
-    hc_status status = hc_cuda_check(job->device, cudaEventSynchronize(slot->done), "cudaEventSynchronize", job->error);
+    hc_status status =
+        hc_cuda_check(&job->staging->device, cudaEventSynchronize(slot->done), "cudaEventSynchronize", job->error);
     return status == HC_OK ? job->collect(job, slot) : status;
 }
 
@@ -75,26 +76,27 @@ static hc_status retire(struct job *job, struct hc_cuda_slot *slot)
  * returns, failed or not, the device is done with the slots and with everything of the caller's. */
 static hc_status run(struct job *job)
 {
-    struct hc_cuda_device *device = job->device;
+    struct hc_cuda_staging *staging = job->staging;
     hc_status status = HC_OK;
     int turn = 0;
 
     for (uint64_t at = 0; at < job->count; at += HC_CUDA_CHUNK, turn = (turn + 1) % HC_CUDA_SLOTS) {
-        struct hc_cuda_slot *slot = &device->slot[turn];
+        struct hc_cuda_slot *slot = &staging->slot[turn];
         HC_TRY(retire(job, slot));
         slot->first = at;
         slot->count = job->count - at < HC_CUDA_CHUNK ? job->count - at : HC_CUDA_CHUNK;
         HC_TRY(job->submit(job, slot));
-        HC_TRY(hc_cuda_check(device, cudaEventRecord(slot->done, device->stream), "cudaEventRecord", job->error));
+        HC_TRY(hc_cuda_check(&staging->device, cudaEventRecord(slot->done, staging->device.stream), "cudaEventRecord",
+                             job->error));
         slot->busy = true;
     }
     for (int i = 0; i < HC_CUDA_SLOTS; i++)
-        HC_TRY(retire(job, &device->slot[(turn + i) % HC_CUDA_SLOTS]));
+        HC_TRY(retire(job, &staging->slot[(turn + i) % HC_CUDA_SLOTS]));
 done:
     if (status != HC_OK) {
-        cudaStreamSynchronize(device->stream);
+        cudaStreamSynchronize(staging->device.stream);
         for (int i = 0; i < HC_CUDA_SLOTS; i++)
-            device->slot[i].busy = false;
+            staging->slot[i].busy = false;
     }
     return status;
 }
@@ -108,15 +110,15 @@ static hc_status load_weights(struct job *job, struct hc_cuda_slot *slot)
     size_t count = (size_t)slot->count;
     bool half = tensor->type == HC_TYPE_F16 || tensor->type == HC_TYPE_BF16;
     float *weights = region(job, HC_CUDA_WEIGHTS);
-    cudaStream_t stream = job->device->stream;
+    cudaStream_t stream = job->staging->device.stream;
     hc_status status;
 
     if (!half || tensor->permuted_heads != 0) {
         hc_tensor_read(tensor, job->kernels, first, count, (float *)(void *)slot->weights);
-        return hc_cuda_upload(job->device, HC_CUDA_WEIGHTS, slot->weights, count * sizeof(float), job->error);
+        return hc_cuda_upload(job->staging, HC_CUDA_WEIGHTS, slot->weights, count * sizeof(float), job->error);
     }
     memcpy(slot->weights, tensor->data + first * sizeof(uint16_t), count * sizeof(uint16_t));
-    HC_TRY(hc_cuda_upload(job->device, HC_CUDA_RAW, slot->weights, count * sizeof(uint16_t), job->error));
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_RAW, slot->weights, count * sizeof(uint16_t), job->error));
     if (tensor->type == HC_TYPE_F16)
         HC_TRY(launched(job, hc_f16_to_f32_cuda(region(job, HC_CUDA_RAW), count, weights, stream), "f16_to_f32"));
     else
@@ -128,20 +130,21 @@ done:
 /* Brings the slot's codes, decoded, to HC_CUDA_DECODED, and the number of faults among them to slot->faults. */
 static hc_status load_decoded(struct job *job, struct hc_cuda_slot *slot)
 {
-    struct hc_cuda_device *device = job->device;
+    struct hc_cuda_staging *staging = job->staging;
     size_t bytes = packed_bytes(slot, job->bits);
     hc_status status;
 
     memcpy(slot->packed, job->codes + packed_offset(slot, job->bits), bytes);
-    HC_TRY(hc_cuda_upload(device, HC_CUDA_PACKED, slot->packed, bytes, job->error));
-    HC_TRY(hc_cuda_check(device, cudaMemsetAsync(region(job, HC_CUDA_FAULTS), 0, sizeof(uint32_t), device->stream),
+    HC_TRY(hc_cuda_upload(staging, HC_CUDA_PACKED, slot->packed, bytes, job->error));
+    HC_TRY(hc_cuda_check(&staging->device,
+                         cudaMemsetAsync(region(job, HC_CUDA_FAULTS), 0, sizeof(uint32_t), staging->device.stream),
                          "cudaMemsetAsync", job->error));
     HC_TRY(launched(job,
                     hc_pair_decode_cuda(region(job, HC_CUDA_PACKED), pairs_of(slot), job->bits,
                                         region(job, HC_CUDA_TABLE), job->entries, region(job, HC_CUDA_DECODED),
-                                        region(job, HC_CUDA_FAULTS), device->stream),
+                                        region(job, HC_CUDA_FAULTS), staging->device.stream),
                     "pair_decode"));
-    HC_TRY(hc_cuda_download(device, HC_CUDA_FAULTS, slot->faults, sizeof(uint32_t), job->error));
+    HC_TRY(hc_cuda_download(staging, HC_CUDA_FAULTS, slot->faults, sizeof(uint32_t), job->error));
 done:
     return status;
 }
@@ -167,9 +170,9 @@ static hc_status submit_moments(struct job *job, struct hc_cuda_slot *slot)
     HC_TRY(load_weights(job, slot));
     HC_TRY(launched(job,
                     hc_pair_moments_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, region(job, HC_CUDA_RESULTS),
-                                         job->device->stream),
+                                         job->staging->device.stream),
                     "pair_moments"));
-    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results,
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
                             blocks_of(slot) * sizeof(struct hc_pair_moments), job->error));
 done:
     return status;
@@ -194,9 +197,9 @@ static hc_status submit_extent(struct job *job, struct hc_cuda_slot *slot)
     HC_TRY(load_weights(job, slot));
     HC_TRY(launched(job,
                     hc_pair_extent_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, region(job, HC_CUDA_GRID),
-                                        region(job, HC_CUDA_RESULTS), job->device->stream),
+                                        region(job, HC_CUDA_RESULTS), job->staging->device.stream),
                     "pair_extent"));
-    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results,
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
                             blocks_of(slot) * sizeof(struct hc_pair_extent), job->error));
 done:
     return status;
@@ -226,7 +229,7 @@ static hc_status collect_try(struct job *job, const struct hc_cuda_slot *slot)
 /* The first grid sees all pairs, the others those that the first leaves outside. */
 static hc_status submit_try(struct job *job, struct hc_cuda_slot *slot)
 {
-    cudaStream_t stream = job->device->stream;
+    cudaStream_t stream = job->staging->device.stream;
     size_t n = (size_t)slot->count, blocks = blocks_of(slot);
     const struct hc_pair_grid *grids = region(job, HC_CUDA_GRID);
     struct hc_pair_search *results = region(job, HC_CUDA_RESULTS);
@@ -243,7 +246,7 @@ static hc_status submit_try(struct job *job, struct hc_cuda_slot *slot)
             job, hc_pair_search_cuda(outer, n, counts, grids + 1, job->grids - 1, NULL, results + blocks, stream),
             "pair_search"));
     }
-    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results, job->grids * blocks * sizeof *results,
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results, job->grids * blocks * sizeof *results,
                             job->error));
 done:
     return status;
@@ -257,7 +260,7 @@ static hc_status collect_encode(struct job *job, const struct hc_cuda_slot *slot
 
 static hc_status submit_encode(struct job *job, struct hc_cuda_slot *slot)
 {
-    cudaStream_t stream = job->device->stream;
+    cudaStream_t stream = job->staging->device.stream;
     uint32_t *codes = region(job, HC_CUDA_CODES);
     hc_status status;
 
@@ -268,7 +271,7 @@ static hc_status submit_encode(struct job *job, struct hc_cuda_slot *slot)
                     "pair_search"));
     HC_TRY(launched(job, hc_bitpack_cuda(codes, pairs_of(slot), job->bits, region(job, HC_CUDA_PACKED), stream),
                     "bitpack"));
-    HC_TRY(hc_cuda_download(job->device, HC_CUDA_PACKED, slot->packed, packed_bytes(slot, job->bits), job->error));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_PACKED, slot->packed, packed_bytes(slot, job->bits), job->error));
 done:
     return status;
 }
@@ -284,8 +287,8 @@ static hc_status submit_decode(struct job *job, struct hc_cuda_slot *slot)
 {
     hc_status status;
     HC_TRY(load_decoded(job, slot));
-    HC_TRY(
-        hc_cuda_download(job->device, HC_CUDA_DECODED, slot->results, (size_t)slot->count * sizeof(float), job->error));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_DECODED, slot->results, (size_t)slot->count * sizeof(float),
+                            job->error));
 done:
     return status;
 }
@@ -308,9 +311,9 @@ static hc_status submit_compare(struct job *job, struct hc_cuda_slot *slot)
     HC_TRY(load_decoded(job, slot));
     HC_TRY(launched(job,
                     hc_compare_cuda(region(job, HC_CUDA_WEIGHTS), region(job, HC_CUDA_DECODED), slot->count,
-                                    region(job, HC_CUDA_RESULTS), job->device->stream),
+                                    region(job, HC_CUDA_RESULTS), job->staging->device.stream),
                     "compare"));
-    HC_TRY(hc_cuda_download(job->device, HC_CUDA_RESULTS, slot->results, blocks_of(slot) * sizeof(struct hc_compare),
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results, blocks_of(slot) * sizeof(struct hc_compare),
                             job->error));
 done:
     return status;
@@ -321,7 +324,7 @@ done:
 static struct job new_job(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                           struct hc_error *error)
 {
-    return (struct job){.device = engine->state,
+    return (struct job){.staging = engine->state,
                         .kernels = engine->kernels,
                         .error = error,
                         .piece = piece,
@@ -336,8 +339,8 @@ static hc_status run_with_grids(struct job *job, const struct hc_pair_grid *grid
     if (job->count == 0)
         goto done; /* and nothing queued that would read the caller's grids later */
     job->grids = count;
-    HC_TRY(hc_cuda_device_enter(job->device, job->error));
-    HC_TRY(hc_cuda_upload(job->device, HC_CUDA_GRID, grids, count * sizeof *grids, job->error));
+    HC_TRY(hc_cuda_device_enter(&job->staging->device, job->error));
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_GRID, grids, count * sizeof *grids, job->error));
     HC_TRY(run(job));
 done:
     return status;
@@ -356,8 +359,8 @@ static hc_status run_with_table(struct job *job, const uint8_t *codes, unsigned 
     job->codes = codes;
     job->bits = bits;
     job->entries = entries;
-    HC_TRY(hc_cuda_device_enter(job->device, job->error));
-    HC_TRY(hc_cuda_upload(job->device, HC_CUDA_TABLE, table, entries * sizeof *table, job->error));
+    HC_TRY(hc_cuda_device_enter(&job->staging->device, job->error));
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_TABLE, table, entries * sizeof *table, job->error));
     HC_TRY(run(job));
     if (job->faults > 0)
         status =
@@ -373,7 +376,7 @@ static hc_status cuda_moments(struct hc_engine *engine, const struct hc_piece *p
     job.submit = submit_moments;
     job.collect = collect_moments;
     job.out = sum;
-    hc_status status = hc_cuda_device_enter(job.device, error);
+    hc_status status = hc_cuda_device_enter(&job.staging->device, error);
     return status == HC_OK ? run(&job) : status;
 }
 
@@ -436,7 +439,7 @@ static hc_status cuda_compare(struct hc_engine *engine, const struct hc_piece *p
 
 static void cuda_destroy(struct hc_engine *engine)
 {
-    hc_cuda_device_close(engine->state);
+    hc_cuda_staging_close(engine->state);
     free(engine->state);
     *engine = (struct hc_engine){0};
 }
@@ -456,14 +459,14 @@ hc_status hc_engine_cuda(struct hc_engine *engine, const struct hc_kernels *kern
                          struct hc_error *error)
 {
     (void)threads;
-    struct hc_cuda_device *device = malloc(sizeof *device);
-    if (!device)
+    struct hc_cuda_staging *staging = malloc(sizeof *staging);
+    if (!staging)
         return hc_no_memory(error);
-    hc_status status = hc_cuda_device_open(device, spec, error);
+    hc_status status = hc_cuda_staging_open(staging, spec, error);
     if (status != HC_OK) {
-        free(device);
+        free(staging);
         return status;
     }
-    *engine = (struct hc_engine){&cuda_table, kernels, device};
+    *engine = (struct hc_engine){&cuda_table, kernels, staging};
     return HC_OK;
 }

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "device.h"
 #include "engine_cuda.h"
+#include "staging.h"
 
 static int faults;
 
@@ -44,14 +44,14 @@ int main(void)
     }
     expect(moments(&engine, &piece, &first) == HC_OK, "the first call succeeds");
 
-    struct hc_cuda_device *device = engine.state;
-    void *results = device->region[HC_CUDA_RESULTS];
-    device->region[HC_CUDA_RESULTS] = (void *)(uintptr_t)4096; /* nobody's memory */
+    struct hc_cuda_staging *staging = engine.state;
+    void *results = staging->region[HC_CUDA_RESULTS];
+    staging->region[HC_CUDA_RESULTS] = (void *)(uintptr_t)4096; /* nobody's memory */
     expect(moments(&engine, &piece, &first) == HC_ERR_DEVICE, "a kernel that writes out of bounds fails the call");
     expect(strncmp(first.text, "CUDA device 0: ", 15) == 0, "the message names the device");
     printf("message: %s\n", first.text);
 
-    device->region[HC_CUDA_RESULTS] = results;
+    staging->region[HC_CUDA_RESULTS] = results;
     expect(moments(&engine, &piece, &second) == HC_ERR_DEVICE, "the device stays poisoned");
     expect(strcmp(first.text, second.text) == 0, "the message stays that of the first fault");
     engine.table->destroy(&engine);

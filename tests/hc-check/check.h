@@ -28,9 +28,11 @@ struct check_tier {
 struct check;
 struct check_bench;
 
-/* Where an operation's function pointer stands in struct hc_kernels; operations of engines have none. */
+/* Where an operation's function pointer stands in struct hc_kernels; operations of engines have none, and launchers
+ * (cuda/device.h) belong to a device alone. */
 #define CHECK_SLOT(member) offsetof(struct hc_kernels, member)
 #define CHECK_ENGINE ((size_t)-1)
+#define CHECK_DEVICE ((size_t)-2)
 
 struct check_op {
     const char *name; /* "family.function" */
@@ -38,11 +40,11 @@ struct check_op {
     size_t slot;
     const void *about; /* for the family's own use */
     void (*check)(struct check *c);
-    void (*bench)(struct check_bench *b);
+    void (*bench)(struct check_bench *b); /* launchers have none: bench/gpu times them */
 };
 
 /* Ends with NULL; each table ends with a NULL name. */
-extern const struct check_op *const check_families[];
+extern const struct check_op *const check_families[], *const check_device_families[];
 extern const struct check_op check_attention[], check_bitpack[], check_compare[], check_convert[],
     check_dense_product[], check_dequant[], check_engine[], check_hadamard[], check_pair_decode[], check_pair_extent[],
     check_pair_moments[], check_pair_search[], check_rms_norm[], check_rotary[], check_silu[], check_softmax[],

@@ -145,6 +145,8 @@ static void close_tiers(struct program *p)
 /* Whether the tier implements the operation itself, rather than inheriting it from the one below. */
 static bool has_own(const struct program *p, const struct check_op *op, int tier)
 {
+    if (op->slot == CHECK_DEVICE)
+        return !p->tiers[tier].cpu;
     if (op->slot == CHECK_ENGINE || tier == 0)
         return op->slot == CHECK_ENGINE || p->tiers[tier].cpu;
     if (!p->tiers[tier].cpu)
@@ -217,7 +219,7 @@ static bool tier_selected(const struct options *options, const char *name)
 static void run_op(struct program *p, const struct check_op *op)
 {
     double plain_c = 0;
-    if (p->options.bench) {
+    if (p->options.bench && op->bench) {
         struct row truth = {0};
         bench_row(p, op, &p->truth, &truth);
         plain_c = truth.seconds_per_item;
@@ -229,7 +231,7 @@ static void run_op(struct program *p, const struct check_op *op)
         if (p->tiers[i].present) {
             check_row(p, op, i, &row);
             p->ran[i] = true;
-            if (p->options.bench)
+            if (p->options.bench && op->bench)
                 bench_row(p, op, &p->tiers[i], &row);
         } else {
             snprintf(row.where, sizeof row.where, "%s", p->tiers[i].why_not);
@@ -249,11 +251,11 @@ static bool op_selected(const struct options *options, const char *name)
     return options->op_count == 0;
 }
 
-/* Runs `visit` on the selected operations; returns how many they are. */
-static size_t each_op(struct program *p, void (*visit)(struct program *p, const struct check_op *op))
+static size_t each_op_of(struct program *p, const struct check_op *const *families,
+                         void (*visit)(struct program *p, const struct check_op *op))
 {
     size_t selected = 0;
-    for (const struct check_op *const *family = check_families; *family != NULL; family++) {
+    for (const struct check_op *const *family = families; *family != NULL; family++) {
         for (const struct check_op *op = *family; op->name != NULL; op++) {
             if (!op_selected(&p->options, op->name))
                 continue;
@@ -262,6 +264,12 @@ static size_t each_op(struct program *p, void (*visit)(struct program *p, const 
         }
     }
     return selected;
+}
+
+/* Runs `visit` on the selected operations; returns how many they are. */
+static size_t each_op(struct program *p, void (*visit)(struct program *p, const struct check_op *op))
+{
+    return each_op_of(p, check_families, visit) + each_op_of(p, check_device_families, visit);
 }
 
 static void list_op(struct program *p, const struct check_op *op)
