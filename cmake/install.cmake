@@ -7,7 +7,7 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The library is static: whoever links it needs its libraries too, `pkg-config --static`.
 set(HYPERC_PC_LIBS ${OpenMP_C_FLAGS})
 if(HYPERC_HAVE_CUDA)
-  string(APPEND HYPERC_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart -lstdc++")
+  string(APPEND HYPERC_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart -lcublas -lstdc++")
 endif()
 # The file finds the tree by its own place, so that the tree can be moved.
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

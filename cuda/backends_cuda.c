@@ -1,4 +1,6 @@
 /* The devices of a build with CUDA. */
+#include "backend.h"
 #include "engine_cuda.h"
+#include "runtime_cuda.h"
 
-const struct hc_backend hc_backends[] = {{"cuda", hc_engine_cuda}, {NULL, NULL}};
+const struct hc_backend hc_backends[] = {{"cuda", hc_engine_cuda, NULL}, {NULL, NULL, NULL}};

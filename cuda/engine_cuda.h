@@ -4,8 +4,8 @@
 
 #include "engine.h"
 
-/* An hc_engine_open_fn. `kernels` must outlive the engine: it converts the types that the device does not. `threads`
- * is not used. On failure `engine` is unchanged. */
+/* As struct hc_backend says. `kernels` must outlive the engine: it converts the types that the device does not.
+ * `threads` is not used. On failure `engine` is unchanged. */
 hc_status hc_engine_cuda(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, const char *spec,
                          struct hc_error *error);
 

@@ -265,7 +265,7 @@ hc_status hc_calibrate_model(hc_context *context, const char *path, const hc_cal
 {
     struct calibration c = {.context = context, .options = options, .ticker = ticker, .total = total, .error = error};
     hc_status status;
-    HC_TRY(hc_network_load(path, &context->kernels, &c.network, error));
+    HC_TRY(hc_network_load(context, path, &c.network, error));
     c.window = options->window ? options->window : WINDOW;
     if (!options->window && c.window > c.network->decoder.context)
         c.window = c.network->decoder.context;

@@ -1,7 +1,8 @@
 #include "context.h"
 
+#include "backend.h"
+
 #include <omp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,21 +16,6 @@ const char *hc_status_name(hc_status status)
     static const char *const names[] = {"ok",        "argument",    "memory", "io",        "corrupt",
                                         "different", "unsupported", "exists", "cancelled", "device"};
     return (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown";
-}
-
-/* "cpu", or a registered device and what follows its colon. */
-static hc_status open_engine(hc_context *context, const char *device)
-{
-    if (!device || strcmp(device, "cpu") == 0)
-        return hc_engine_cpu(&context->engine, &context->kernels, context->threads, &context->error);
-    size_t length = strcspn(device, ":");
-    const char *spec = device[length] ? device + length + 1 : "";
-    for (const struct hc_backend *backend = hc_backends; backend->name; backend++)
-        if (strlen(backend->name) == length && strncmp(backend->name, device, length) == 0)
-            return backend->open(&context->engine, &context->kernels, context->threads, spec, &context->error);
-    if (strncmp(device, "cuda", length) == 0 && length == 4)
-        return hc_fail(&context->error, HC_ERR_DEVICE, "device cuda: this hyperc was built without CUDA");
-    return hc_fail(&context->error, HC_ERR_ARGUMENT, "unknown device '%s': cpu, cuda or cuda:N", device);
 }
 
 void hc_context_options_init(hc_context_options *options)
@@ -55,7 +41,9 @@ hc_status hc_context_create(hc_context **out, const hc_context_options *options)
     context->threads = options->threads ? options->threads : omp_get_num_procs();
     context->progress = options->progress;
     context->user = options->user;
-    return open_engine(context, options->device);
+    if (options->device && !(context->device = strdup(options->device)))
+        return hc_no_memory(&context->error);
+    return hc_backend_engine(context->device, &context->engine, &context->kernels, context->threads, &context->error);
 }
 
 void hc_context_destroy(hc_context *context)
@@ -64,6 +52,7 @@ void hc_context_destroy(hc_context *context)
         return;
     if (context->engine.table)
         context->engine.table->destroy(&context->engine);
+    free(context->device);
     free(context);
 }
 

@@ -118,18 +118,4 @@ hc_status hc_engine_has_window(const struct hc_engine *engine, struct hc_error *
 hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
                         struct hc_error *error);
 
-/* Devices other than the CPU register here (the top target links them in); `spec` is what follows their name in
- * --device, such as "1" in "cuda:1", or "". */
-typedef hc_status (*hc_engine_open_fn)(struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
-                                       const char *spec, struct hc_error *error);
-
-struct hc_backend {
-    const char *name;
-    hc_engine_open_fn open;
-};
-
-/* Ends with a NULL name. Defined once, by the target that links the program: host/backends_none.c has no device,
- * cuda/backends_cuda.c has "cuda". */
-extern const struct hc_backend hc_backends[];
-
 #endif

@@ -1,6 +1,8 @@
 /* Opening a network: its configuration, its tensors, its tokenizer. */
 #include "network.h"
 
+#include "backend.h"
+
 #include "directory.h"
 #include "files.h"
 #include "gguf.h"
@@ -217,20 +219,22 @@ static void give_back_memory(void)
 #endif
 }
 
-hc_status hc_network_load(const char *path, const struct hc_kernels *kernels, struct hc_network **out,
-                          struct hc_error *error)
+hc_status hc_network_load(const hc_context *context, const char *path, struct hc_network **out, struct hc_error *error)
 {
     struct hc_network *network = calloc(1, sizeof *network);
     hc_status status = network ? HC_OK : hc_no_memory(error);
     *out = NULL;
     if (!network)
         return status;
-    network->kernels = *kernels;
+    network->kernels = context->kernels;
+    if (context->device && !(network->device = strdup(context->device)))
+        HC_TRY(hc_no_memory(error));
     HC_TRY(hc_model_load(path, &network->model, error));
     HC_TRY(configure(network, error));
     HC_TRY(hc_tokenizer_load(network->model->source, &network->tokenizer, error));
-    HC_TRY(hc_runtime_cpu(&network->owner, &network->kernels, 1, error));
+    HC_TRY(hc_backend_runtime(network->device, &network->owner, &network->kernels, 1, error));
     HC_TRY(open_tensors(network, error));
+    HC_TRY(network->owner.table->finish(&network->owner, error));
     fill_info(network);
     give_back_memory();
     *out = network;
@@ -267,6 +271,7 @@ void hc_network_close(hc_network *network)
     }
     hc_tokenizer_close(network->tokenizer);
     hc_model_close(network->model);
+    free(network->device);
     free(network);
 }
 
@@ -274,7 +279,7 @@ void hc_network_close(hc_network *network)
 
 hc_status hc_network_open(hc_context *context, const char *path, hc_network **network)
 {
-    return hc_network_load(path, &context->kernels, network, &context->error);
+    return hc_network_load(context, path, network, &context->error);
 }
 
 void hc_network_info_get(const hc_network *network, hc_network_info *info)

@@ -20,6 +20,7 @@ struct hc_network {
     struct hc_decoder decoder;
     struct hc_tokenizer *tokenizer;     /* NULL: none */
     struct hc_kernels kernels;          /* the owner's; the context that opened the network may be gone */
+    char *device;                       /* NULL: the CPU */
     struct hc_runtime owner;            /* of matrices and vectors */
     struct hc_matrix *embedding, *head; /* the same if they are tied */
     float *norm, *frequencies;          /* head_width / 2 of these: radians per position */
@@ -27,7 +28,8 @@ struct hc_network {
     hc_network_info info;
 };
 
-hc_status hc_network_load(const char *path, const struct hc_kernels *kernels, struct hc_network **network,
+/* On the context's device. */
+hc_status hc_network_load(const hc_context *context, const char *path, struct hc_network **network,
                           struct hc_error *error);
 
 struct hc_sequence {

@@ -398,19 +398,31 @@ static void set_codes(struct pair_decoder *decoder, const uint8_t *codes, unsign
     decoder->entries = codebook < fit ? codebook : fit;
 }
 
+static hc_status make_table(struct pair_decoder *decoder, struct hc_error *error)
+{
+    decoder->table = malloc(decoder->entries * sizeof *decoder->table);
+    if (!decoder->table)
+        return hc_no_memory(error);
+    hc_pair_table(&decoder->grid, decoder->entries, decoder->table);
+    return HC_OK;
+}
+
 /* To be called before `weights` are decoded: makes the table if now is the time. */
 static hc_status prepare(struct pair_decoder *decoder, uint64_t weights, struct hc_error *error)
 {
     if (decoder->settled)
         return HC_OK;
     decoder->asked += weights / 2 + weights % 2;
-    if (decoder->table || decoder->asked < decoder->entries)
-        return HC_OK;
-    decoder->table = malloc(decoder->entries * sizeof *decoder->table);
-    if (!decoder->table)
-        return hc_no_memory(error);
-    hc_pair_table(&decoder->grid, decoder->entries, decoder->table);
-    return HC_OK;
+    return decoder->table || decoder->asked < decoder->entries ? HC_OK : make_table(decoder, error);
+}
+
+hc_status hc_pair_matrix_view(void *handle, struct hc_pair_matrix *matrix, struct hc_error *error)
+{
+    struct pair_decoder *decoder = handle;
+    hc_status status = decoder->table ? HC_OK : make_table(decoder, error);
+    *matrix = (struct hc_pair_matrix){decoder->codes, code_bytes(2 * decoder->pairs, decoder->bits), decoder->bits,
+                                      decoder->entries, (const float(*)[2])decoder->table};
+    return status;
 }
 
 /* Decodes up to a block without the table: `out` has room for whole pairs. */

@@ -29,4 +29,16 @@ hc_status hc_pair_fit_grid(const struct hc_pair_fit *fit, struct hc_pair_grid *g
 
 extern const struct hc_method hc_method_pair;
 
+/* A stored matrix as a device needs it. */
+struct hc_pair_matrix {
+    const uint8_t *codes; /* where the decoder found them */
+    uint64_t bytes;       /* of the codes */
+    unsigned bits;        /* of a code */
+    uint32_t entries;
+    const float (*table)[2]; /* the decoded pair of every code; the decoder's */
+};
+
+/* Of a decoder of this method, as long as that is open. */
+hc_status hc_pair_matrix_view(void *decoder, struct hc_pair_matrix *matrix, struct hc_error *error);
+
 #endif

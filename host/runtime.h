@@ -48,6 +48,22 @@ struct hc_linear {
     float *out;        /* n x rows */
 };
 
+/* What linear layers read, n x columns: x; or RMSNorm of x, where there is a gain; or silu(x) * up, where there is
+ * `up`, and then no gain. */
+struct hc_input {
+    const float *x, *gain, *up;
+    float epsilon; /* of the norm */
+    uint32_t columns;
+    float *ready; /* n x columns: room for it, which a runtime may use or not; x itself with `up` */
+};
+
+/* Tokens that are evaluated at once, at positions first .. first + count - 1; logits of the last `wanted`. */
+struct hc_step {
+    const int32_t *tokens; /* of the host */
+    uint32_t first, count, wanted;
+    bool usual; /* the operations are the architecture's own, and the same for every step of this count and `wanted` */
+};
+
 /* What a runtime is made ready for. */
 struct hc_needs {
     const struct hc_decoder *decoder;
@@ -82,15 +98,21 @@ struct hc_runtime_table {
     hc_status (*prepare)(struct hc_runtime *runtime, const struct hc_needs *needs, uint64_t *bytes,
                          struct hc_error *error);
 
-    /* out: n x columns; tokens: n numbers of rows, on the host. */
+    /* Begins a step. False: its operations are known from an earlier one and are queued already; none is to be called.
+     */
+    bool (*begin)(struct hc_runtime *runtime, const struct hc_step *step);
+    /* After the operations of a step that begin let through. */
+    void (*end)(struct hc_runtime *runtime);
+
+    /* out: n x columns; tokens: n numbers of rows, on the host: those of the step. */
     void (*embed)(struct hc_runtime *runtime, const struct hc_matrix *matrix, const int32_t *tokens, uint32_t n,
                   float *out);
     /* Row by row: out = x / sqrt(mean(x^2) + epsilon) * gain; in place if out == x. */
     void (*norm)(struct hc_runtime *runtime, const float *x, const float *gain, uint32_t rows, uint32_t width,
                  float epsilon, float *out);
-    /* `count` layers (at most 3) that read the same x, n x columns. */
-    void (*linear)(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count, const float *x,
-                   uint32_t n);
+    /* `count` layers (at most 3) that read the same. */
+    void (*linear)(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count,
+                   const struct hc_input *input, uint32_t n);
     /* turns: n x 2 x count: for position first + i the cosines, then the sines of position * frequencies[d]. */
     void (*turns)(struct hc_runtime *runtime, uint32_t first, uint32_t n, const float *frequencies, uint32_t count,
                   float *turns);

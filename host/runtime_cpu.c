@@ -168,6 +168,57 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
     return HC_OK;
 }
 
+/* ---- Rows ----------------------------------------------------------------------------------- */
+
+static void norm(struct hc_runtime *runtime, const float *x, const float *gain, uint32_t rows, uint32_t width,
+                 float epsilon, float *out)
+{
+    const struct cpu *cpu = cpu_of(runtime);
+#pragma omp parallel for schedule(static) num_threads(cpu->threads) if ((uint64_t)rows * width >= WORK_FOR_THREADS)
+    for (uint32_t i = 0; i < rows; i++)
+        cpu->kernels->rms_norm.rows(x + (size_t)i * width, gain, 1, width, epsilon, out + (size_t)i * width);
+}
+
+static void turns(struct hc_runtime *runtime, uint32_t first, uint32_t n, const float *frequencies, uint32_t count,
+                  float *out)
+{
+    (void)runtime;
+    for (uint32_t i = 0; i < n; i++, out += 2 * count)
+        for (uint32_t d = 0; d < count; d++) {
+            double angle = (double)((float)(first + i) * frequencies[d]);
+            out[d] = (float)cos(angle);
+            out[count + d] = (float)sin(angle);
+        }
+}
+
+static void rotate(struct hc_runtime *runtime, float *x, uint32_t n, uint32_t heads, uint32_t head_width,
+                   const float *turn)
+{
+    const struct cpu *cpu = cpu_of(runtime);
+    size_t width = (size_t)heads * head_width;
+#pragma omp parallel for schedule(static) num_threads(cpu->threads) if (n * width >= WORK_FOR_THREADS)
+    for (uint32_t i = 0; i < n; i++)
+        cpu->kernels->rotary.heads(x + i * width, heads, head_width, turn + (size_t)i * head_width,
+                                   turn + (size_t)i * head_width + head_width / 2);
+}
+
+static void gate(struct hc_runtime *runtime, float *gates, const float *up, size_t n)
+{
+    enum { PIECE = 4096 };
+    const struct cpu *cpu = cpu_of(runtime);
+#pragma omp parallel for schedule(static) num_threads(cpu->threads) if (n >= WORK_FOR_THREADS)
+    for (size_t i = 0; i < n; i += PIECE)
+        cpu->kernels->silu.gate(gates + i, up + i, n - i < PIECE ? n - i : PIECE);
+}
+
+static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
+{
+    const struct cpu *cpu = cpu_of(runtime);
+#pragma omp parallel for simd schedule(static) num_threads(cpu->threads) if (n >= WORK_FOR_THREADS)
+    for (size_t i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
 /* ---- Products ------------------------------------------------------------------------------- */
 
 /* Linear layers that read the same input, cut into chunks of rows. */
@@ -301,10 +352,22 @@ static void run_chunk(const struct products *products, uint32_t chunk)
     add_bias(products, layer, first, rows);
 }
 
-static void linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count, const float *x,
-                   uint32_t n)
+/* What the layers read: x itself, or what is made of it. */
+static const float *make_input(struct hc_runtime *runtime, const struct hc_input *input, uint32_t n)
 {
-    struct products products = {.cpu = cpu_of(runtime), .layers = layers, .count = count, .x = x, .n = n};
+    size_t numbers = (size_t)n * input->columns;
+    if (input->gain)
+        norm(runtime, input->x, input->gain, n, input->columns, input->epsilon, input->ready);
+    else if (input->up)
+        gate(runtime, input->ready, input->up, numbers);
+    return input->gain || input->up ? input->ready : input->x;
+}
+
+static void linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count,
+                   const struct hc_input *input, uint32_t n)
+{
+    struct products products = {
+        .cpu = cpu_of(runtime), .layers = layers, .count = count, .x = make_input(runtime, input, n), .n = n};
     cut_products(&products);
 #pragma omp parallel num_threads(products.cpu->threads) if (products.work >= WORK_FOR_THREADS)
     {
@@ -333,57 +396,6 @@ static void embed(struct hc_runtime *runtime, const struct hc_matrix *matrix, co
         else
             keep_failure(cpu, status, &error);
     }
-}
-
-/* ---- Rows ----------------------------------------------------------------------------------- */
-
-static void norm(struct hc_runtime *runtime, const float *x, const float *gain, uint32_t rows, uint32_t width,
-                 float epsilon, float *out)
-{
-    const struct cpu *cpu = cpu_of(runtime);
-#pragma omp parallel for schedule(static) num_threads(cpu->threads) if ((uint64_t)rows * width >= WORK_FOR_THREADS)
-    for (uint32_t i = 0; i < rows; i++)
-        cpu->kernels->rms_norm.rows(x + (size_t)i * width, gain, 1, width, epsilon, out + (size_t)i * width);
-}
-
-static void turns(struct hc_runtime *runtime, uint32_t first, uint32_t n, const float *frequencies, uint32_t count,
-                  float *out)
-{
-    (void)runtime;
-    for (uint32_t i = 0; i < n; i++, out += 2 * count)
-        for (uint32_t d = 0; d < count; d++) {
-            double angle = (double)((float)(first + i) * frequencies[d]);
-            out[d] = (float)cos(angle);
-            out[count + d] = (float)sin(angle);
-        }
-}
-
-static void rotate(struct hc_runtime *runtime, float *x, uint32_t n, uint32_t heads, uint32_t head_width,
-                   const float *turn)
-{
-    const struct cpu *cpu = cpu_of(runtime);
-    size_t width = (size_t)heads * head_width;
-#pragma omp parallel for schedule(static) num_threads(cpu->threads) if (n * width >= WORK_FOR_THREADS)
-    for (uint32_t i = 0; i < n; i++)
-        cpu->kernels->rotary.heads(x + i * width, heads, head_width, turn + (size_t)i * head_width,
-                                   turn + (size_t)i * head_width + head_width / 2);
-}
-
-static void gate(struct hc_runtime *runtime, float *gates, const float *up, size_t n)
-{
-    enum { PIECE = 4096 };
-    const struct cpu *cpu = cpu_of(runtime);
-#pragma omp parallel for schedule(static) num_threads(cpu->threads) if (n >= WORK_FOR_THREADS)
-    for (size_t i = 0; i < n; i += PIECE)
-        cpu->kernels->silu.gate(gates + i, up + i, n - i < PIECE ? n - i : PIECE);
-}
-
-static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
-{
-    const struct cpu *cpu = cpu_of(runtime);
-#pragma omp parallel for simd schedule(static) num_threads(cpu->threads) if (n >= WORK_FOR_THREADS)
-    for (size_t i = 0; i < n; i++)
-        x[i] += y[i];
 }
 
 /* ---- Attention ------------------------------------------------------------------------------ */
@@ -456,6 +468,20 @@ static void attend(struct hc_runtime *runtime, const struct hc_attention *attent
         attend_head(cpu, attention, i % heads, i / heads, queries, out);
 }
 
+/* ---- Steps ---------------------------------------------------------------------------------- */
+
+static bool begin(struct hc_runtime *runtime, const struct hc_step *step)
+{
+    (void)runtime;
+    (void)step;
+    return true;
+}
+
+static void end(struct hc_runtime *runtime)
+{
+    (void)runtime;
+}
+
 /* ---- The table ------------------------------------------------------------------------------ */
 
 static hc_status finish(struct hc_runtime *runtime, struct hc_error *error)
@@ -491,6 +517,8 @@ static const struct hc_runtime_table table = {
     .write = copy_in,
     .read = copy_out,
     .prepare = prepare,
+    .begin = begin,
+    .end = end,
     .embed = embed,
     .norm = norm,
     .linear = linear,

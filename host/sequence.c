@@ -1,4 +1,5 @@
 /* Sequences of tokens: memory for them, and their evaluation batch by batch. */
+#include "backend.h"
 #include "network.h"
 
 #include <stdlib.h>
@@ -155,7 +156,7 @@ hc_status hc_sequence_create(hc_context *context, const hc_network *network, con
     sequence->batch = options->batch ? options->batch : DEFAULT_BATCH;
     sequence->batch = sequence->batch < MAX_BATCH ? sequence->batch : MAX_BATCH;
     sequence->batch = sequence->batch < sequence->room ? sequence->batch : sequence->room;
-    HC_TRY(hc_runtime_cpu(&sequence->runtime, &context->kernels, context->threads, error));
+    HC_TRY(hc_backend_runtime(network->device, &sequence->runtime, &context->kernels, context->threads, error));
     HC_TRY(allocate(sequence, options->cache_type, error));
     HC_TRY(make_room(sequence, 1, error));
     *out = sequence;
@@ -193,6 +194,15 @@ static hc_status check_tokens(const struct hc_sequence *sequence, const int32_t 
     return HC_OK;
 }
 
+static void evaluate(hc_sequence *sequence, const struct hc_step *step)
+{
+    const struct hc_runtime_table *run = sequence->runtime.table;
+    if (!run->begin(&sequence->runtime, step))
+        return;
+    sequence->network->architecture->evaluate(sequence, step->first, step->tokens, step->count, step->wanted);
+    run->end(&sequence->runtime);
+}
+
 hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count, hc_logits which, float *logits)
 {
     struct hc_error *error = &sequence->context->error;
@@ -204,7 +214,7 @@ hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count
         size_t rest = count - at;
         uint32_t n = rest < sequence->batch ? (uint32_t)rest : sequence->batch;
         uint32_t wanted = which == HC_LOGITS_ALL ? n : which == HC_LOGITS_LAST && n == rest ? 1 : 0;
-        sequence->network->architecture->evaluate(sequence, sequence->length, tokens + at, n, wanted);
+        evaluate(sequence, &(struct hc_step){tokens + at, sequence->length, n, wanted, true});
         if (wanted > 0)
             sequence->runtime.table->read(&sequence->runtime, sequence->logits,
                                           (size_t)wanted * vocabulary * sizeof *logits, logits);

@@ -48,18 +48,38 @@ static void join(struct hc_watch *watch, struct hc_watched *leader, struct hc_wa
         watch->status = HC_ERR_MEMORY;
 }
 
-static void watch_linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count, const float *x,
-                         uint32_t n)
+/* As the layers read it, where the sums can see it. */
+static struct hc_input made(const struct hc_watch *watch, struct hc_runtime *runtime, const struct hc_input *input,
+                            uint32_t n)
+{
+    if (input->gain)
+        watch->inner->norm(runtime, input->x, input->gain, n, input->columns, input->epsilon, input->ready);
+    else if (input->up)
+        watch->inner->gate(runtime, input->ready, input->up, (size_t)n * input->columns);
+    return (struct hc_input){.x = input->gain || input->up ? input->ready : input->x, .columns = input->columns};
+}
+
+static void watch_linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count,
+                         const struct hc_input *input, uint32_t n)
 {
     struct hc_watch *watch = watch_of(runtime);
     struct hc_watched *leader = find(watch, layers[0].matrix);
+    const struct hc_input plain = made(watch, runtime, input, n);
     for (unsigned i = 0; leader && i < count; i++)
         join(watch, leader, find(watch, layers[i].matrix));
     if (leader && leader->sums) {
-        watch->inner->read(runtime, x, (size_t)n * leader->columns * sizeof *x, watch->rows);
+        watch->inner->read(runtime, plain.x, (size_t)n * leader->columns * sizeof *plain.x, watch->rows);
         add_squares(watch, leader->sums, leader->columns, n);
     }
-    watch->inner->linear(runtime, layers, count, x, n);
+    watch->inner->linear(runtime, layers, count, &plain, n);
+}
+
+/* No operation may be left out. */
+static bool watch_step_begin(struct hc_runtime *runtime, const struct hc_step *step)
+{
+    struct hc_step seen = *step;
+    seen.usual = false;
+    return watch_of(runtime)->inner->begin(runtime, &seen);
 }
 
 /* ---- Several texts -------------------------------------------------------------------------- */
@@ -175,6 +195,7 @@ hc_status hc_watch_begin(struct hc_watch *watch, hc_sequence *sequence, uint32_t
     const size_t most = (size_t)network->decoder.layers * HC_LAYER_MATRICES + 1;
     *watch = (struct hc_watch){
         .table = *sequence->runtime.table, .inner = sequence->runtime.table, .sequence = sequence, .texts = texts};
+    watch->table.begin = watch_step_begin;
     watch->table.linear = watch_linear;
     watch->watched = malloc(most * sizeof *watch->watched);
     if (!watch->watched)

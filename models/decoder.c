@@ -26,6 +26,12 @@ static struct hc_linear linear_of(const struct hc_network_layer *layer, enum hc_
     return (struct hc_linear){layer->matrices[which], layer->biases[which], out};
 }
 
+static struct hc_input norm_of(const struct hc_sequence *s, const float *x, const float *gain)
+{
+    const struct hc_decoder *d = &s->network->decoder;
+    return (struct hc_input){.x = x, .gain = gain, .epsilon = d->norm_epsilon, .columns = d->width, .ready = s->normed};
+}
+
 /* Qwen3: queries and keys, head by head. */
 static void norm_heads(struct hc_sequence *s, const struct hc_network_layer *layer, uint32_t count)
 {
@@ -46,15 +52,16 @@ static void attention(struct hc_sequence *s, const struct hc_network_layer *laye
     const struct hc_linear inputs[] = {linear_of(layer, HC_QUERY, s->queries), linear_of(layer, HC_KEY, s->keys),
                                        linear_of(layer, HC_VALUE, s->values)};
     const struct hc_linear output = linear_of(layer, HC_OUTPUT, s->normed);
-    run->norm(&s->runtime, s->x, layer->norms[HC_NORM_ATTENTION], n, d->width, d->norm_epsilon, s->normed);
-    run->linear(&s->runtime, inputs, 3, s->normed, n);
+    const struct hc_input normed = norm_of(s, s->x, layer->norms[HC_NORM_ATTENTION]);
+    const struct hc_input attended = {.x = s->attended, .columns = d->heads * d->head_width};
+    run->linear(&s->runtime, inputs, 3, &normed, n);
     if (d->head_norms)
         norm_heads(s, layer, n);
     run->rotate(&s->runtime, s->queries, n, d->heads, d->head_width, s->turns);
     run->rotate(&s->runtime, s->keys, n, d->key_value_heads, d->head_width, s->turns);
     run->remember(&s->runtime, where, s->keys, s->values);
     run->attend(&s->runtime, where, s->queries, s->attended);
-    run->linear(&s->runtime, &output, 1, s->attended, n);
+    run->linear(&s->runtime, &output, 1, &attended, n);
     run->add(&s->runtime, s->x, s->normed, (size_t)n * d->width);
 }
 
@@ -65,10 +72,10 @@ static void inner(struct hc_sequence *s, const struct hc_network_layer *layer, u
     const struct hc_runtime_table *run = s->runtime.table;
     const struct hc_linear inputs[] = {linear_of(layer, HC_GATE, s->gate), linear_of(layer, HC_UP, s->up)};
     const struct hc_linear output = linear_of(layer, HC_DOWN, s->normed);
-    run->norm(&s->runtime, s->x, layer->norms[HC_NORM_INNER], n, d->width, d->norm_epsilon, s->normed);
-    run->linear(&s->runtime, inputs, 2, s->normed, n);
-    run->gate(&s->runtime, s->gate, s->up, (size_t)n * d->inner_width);
-    run->linear(&s->runtime, &output, 1, s->gate, n);
+    const struct hc_input normed = norm_of(s, s->x, layer->norms[HC_NORM_INNER]);
+    const struct hc_input gated = {.x = s->gate, .up = s->up, .columns = d->inner_width, .ready = s->gate};
+    run->linear(&s->runtime, inputs, 2, &normed, n);
+    run->linear(&s->runtime, &output, 1, &gated, n);
     run->add(&s->runtime, s->x, s->normed, (size_t)n * d->width);
 }
 
@@ -86,7 +93,6 @@ void hc_decoder_evaluate(struct hc_sequence *s, uint32_t first, const int32_t *t
     if (wanted == 0)
         return;
     const struct hc_linear head = {network->head, NULL, s->logits};
-    run->norm(&s->runtime, s->x + (size_t)(count - wanted) * d->width, network->norm, wanted, d->width, d->norm_epsilon,
-              s->normed);
-    run->linear(&s->runtime, &head, 1, s->normed, wanted);
+    const struct hc_input normed = norm_of(s, s->x + (size_t)(count - wanted) * d->width, network->norm);
+    run->linear(&s->runtime, &head, 1, &normed, wanted);
 }

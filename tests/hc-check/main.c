@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "backend.h"
 #include "report.h"
 
 enum { OK = 0, SOMETHING_FAILED = 1, USAGE = 2 };
@@ -116,7 +117,7 @@ static void open_backend(struct check_tier *tier, const char *name, const struct
         backend++;
     if (backend->name == NULL)
         snprintf(tier->why_not, sizeof tier->why_not, "built without %s", name);
-    else if (backend->open(&tier->engine, kernels, 1, "", &error) != HC_OK)
+    else if (backend->open_engine(&tier->engine, kernels, 1, "", &error) != HC_OK)
         snprintf(tier->why_not, sizeof tier->why_not, "%.200s", error.text);
     else
         tier->present = true;

@@ -1,0 +1,302 @@
+/* Linear layers: straight from the codes for a few positions; else a panel of rows at a time is decoded to half
+ * precision, and multiplied by cuBLAS, as stored numbers are. */
+#include "convert/convert_rows_cuda.h"
+#include "rms_norm/rms_norm_cuda.h"
+#include "silu/silu_cuda.h"
+#include "state.h"
+
+/* How a product is made. */
+enum way {
+    FUSED,  /* from the codes; inputs in half precision, with a scale for every group of columns */
+    HALVES, /* by cuBLAS in half precision, with one scale for every position */
+    FLOATS  /* by cuBLAS in the type of the matrix */
+};
+
+static const struct hc_cuda_matrix *matrix_of(const struct hc_linear *layer)
+{
+    return (const struct hc_cuda_matrix *)(const void *)layer->matrix;
+}
+
+static enum way way_of(const struct hc_cuda_matrix *matrix, uint32_t n)
+{
+    if (matrix->kind == HC_CUDA_FLOATS)
+        return matrix->type == HC_TYPE_F16 ? HALVES : FLOATS;
+    bool odd = matrix->kind == HC_CUDA_PAIR && matrix->columns % 2 == 1; /* pairs reach over the ends of rows */
+    return n <= HC_PRODUCT_CUDA_POSITIONS && !odd ? FUSED : HALVES;
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t greatest(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Rows that go through cuBLAS at a time: whole tiles, and at least one. */
+static uint32_t rows_at_once(const struct hc_cuda_matrix *matrix, uint32_t n)
+{
+    size_t rows = least(HC_CUDA_PANEL / matrix->padded, HC_CUDA_SUMS / n) / HC_TILE * HC_TILE;
+    return (uint32_t)least(greatest(rows, HC_TILE), matrix->rows);
+}
+
+static size_t fused_workspace(const struct hc_cuda_matrix *matrix, uint32_t n)
+{
+    return matrix->kind == HC_CUDA_WINDOW ? hc_window_product_cuda_workspace(&matrix->window, 1, n)
+                                          : hc_pair_product_cuda_workspace(&matrix->pair, 1, n);
+}
+
+static void need(const struct hc_cuda_matrix *matrix, uint32_t n, struct hc_cuda_product_needs *needs)
+{
+    enum way way = way_of(matrix, n);
+    size_t groups = (matrix->padded + HC_INPUT_GROUP - 1) / HC_INPUT_GROUP;
+    needs->halves = greatest(needs->halves, n * (size_t)matrix->padded * sizeof(float)); /* or BF16, or F32 */
+    needs->scales = greatest(needs->scales, n * groups * sizeof(float));
+    if (way == FUSED) {
+        needs->workspace = greatest(needs->workspace, fused_workspace(matrix, n));
+        return;
+    }
+    size_t rows = (rows_at_once(matrix, n) + HC_TILE - 1) / HC_TILE * HC_TILE;
+    needs->sums = greatest(needs->sums, n * rows * sizeof(float));
+    if (matrix->kind != HC_CUDA_FLOATS)
+        needs->panel = greatest(needs->panel, rows * matrix->padded * sizeof(uint16_t));
+}
+
+void hc_cuda_product_need(const struct hc_cuda_matrix *matrix, uint32_t n, struct hc_cuda_product_needs *needs)
+{
+    for (uint32_t i = 1; i <= n && i <= HC_PRODUCT_CUDA_POSITIONS; i++)
+        need(matrix, i, needs);
+    need(matrix, n, needs);
+}
+
+/* ---- Inputs --------------------------------------------------------------------------------- */
+
+/* The layers of a call that go one way. */
+struct products {
+    struct hc_cuda_runtime *cuda;
+    const struct hc_linear *layers[HC_INPUT_MATRICES];
+    unsigned slots[HC_INPUT_MATRICES]; /* of the input that belongs to the layer */
+    unsigned count;
+    uint32_t n;
+};
+
+static struct products choose(struct hc_cuda_runtime *cuda, const struct hc_linear *layers, unsigned count, uint32_t n,
+                              enum way way)
+{
+    struct products products = {.cuda = cuda, .n = n};
+    for (unsigned i = 0; i < count; i++)
+        if (way_of(matrix_of(&layers[i]), n) == way) {
+            products.slots[products.count] = i;
+            products.layers[products.count++] = &layers[i];
+        }
+    return products;
+}
+
+/* Each matrix gets the input in its own frame; those that have none, as it is. */
+static void ready_inputs(const struct products *products, const struct hc_input *input, bool uniform)
+{
+    struct hc_cuda_runtime *cuda = products->cuda;
+    struct hc_input_launch launch = {.x = input->x,
+                                     .gain = input->gain,
+                                     .up = input->up,
+                                     .epsilon = input->epsilon,
+                                     .n = products->n,
+                                     .columns = input->columns,
+                                     .uniform = uniform,
+                                     .count = products->count};
+    for (unsigned i = 0; i < products->count; i++) {
+        const struct hc_cuda_matrix *matrix = matrix_of(products->layers[i]);
+        unsigned slot = products->slots[i];
+        launch.ready[i] = (struct hc_input_ready){matrix->from_code, matrix->block, matrix->padded, cuda->halves[slot],
+                                                  cuda->scales[slot]};
+    }
+    if (products->count > 0)
+        hc_cuda_queued(cuda, hc_window_input_cuda(&launch, cuda->device.stream), "window_input");
+}
+
+/* The input itself, where no other form of it will do. */
+static const float *plain_input(struct hc_cuda_runtime *cuda, const struct hc_input *input, uint32_t n)
+{
+    cudaStream_t stream = cuda->device.stream;
+    if (input->gain)
+        hc_cuda_queued(cuda,
+                       hc_rms_norm_cuda(input->x, input->gain, n, input->columns, input->epsilon, input->ready, stream),
+                       "rms_norm");
+    else if (input->up)
+        hc_cuda_queued(cuda, hc_silu_gate_cuda(input->ready, input->up, (size_t)n * input->columns, stream), "silu");
+    return input->gain || input->up ? input->ready : input->x;
+}
+
+/* ---- From the codes ------------------------------------------------------------------------- */
+
+static void multiply_windows(const struct products *products)
+{
+    struct hc_cuda_runtime *cuda = products->cuda;
+    bool done[HC_INPUT_MATRICES] = {false};
+    for (unsigned i = 0; i < products->count; i++) {
+        struct hc_window_matrix_cuda matrices[HC_INPUT_MATRICES];
+        unsigned count = 0;
+        for (unsigned j = i; j < products->count; j++) {
+            const struct hc_cuda_matrix *matrix = matrix_of(products->layers[j]);
+            if (done[j] || matrix->kind != HC_CUDA_WINDOW || (count > 0 && matrix->window.code.k != matrices[0].code.k))
+                continue;
+            matrices[count] = matrix->window;
+            matrices[count].halves = cuda->halves[products->slots[j]];
+            matrices[count].x_scales = cuda->scales[products->slots[j]];
+            matrices[count].bias = products->layers[j]->bias;
+            matrices[count++].out = products->layers[j]->out;
+            done[j] = true;
+        }
+        if (count > 0)
+            hc_cuda_queued(
+                cuda,
+                hc_window_product_cuda(matrices, count, products->n, cuda->product_workspace, cuda->device.stream),
+                "window_product");
+    }
+}
+
+static void multiply_pairs(const struct products *products)
+{
+    struct hc_cuda_runtime *cuda = products->cuda;
+    struct hc_pair_matrix_cuda matrices[HC_INPUT_MATRICES];
+    unsigned count = 0;
+    for (unsigned i = 0; i < products->count; i++) {
+        const struct hc_cuda_matrix *matrix = matrix_of(products->layers[i]);
+        if (matrix->kind != HC_CUDA_PAIR)
+            continue;
+        matrices[count] = matrix->pair;
+        matrices[count].halves = cuda->halves[products->slots[i]];
+        matrices[count].x_scales = cuda->scales[products->slots[i]];
+        matrices[count].bias = products->layers[i]->bias;
+        matrices[count].faults = cuda->faults;
+        matrices[count++].out = products->layers[i]->out;
+    }
+    if (count > 0)
+        hc_cuda_queued(cuda,
+                       hc_pair_product_cuda(matrices, count, products->n, cuda->product_workspace, cuda->device.stream),
+                       "pair_product");
+}
+
+/* ---- By cuBLAS ------------------------------------------------------------------------------ */
+
+/* sums (n x rows) = x (n x columns, x_stride apart) W^T, W rows x columns, row_stride apart; x in the type of W. */
+struct gemm {
+    const void *weights, *x;
+    cudaDataType_t type;
+    uint32_t rows, columns, row_stride, x_stride, n;
+    float *sums;
+};
+
+static void multiply_dense(struct hc_cuda_runtime *cuda, const struct gemm *gemm)
+{
+    const float one = 1, zero = 0;
+    cublasStatus_t status =
+        cublasGemmEx(cuda->blas, CUBLAS_OP_T, CUBLAS_OP_N, (int)gemm->rows, (int)gemm->n, (int)gemm->columns, &one,
+                     gemm->weights, gemm->type, (int)gemm->row_stride, gemm->x, gemm->type, (int)gemm->x_stride, &zero,
+                     gemm->sums, CUDA_R_32F, (int)gemm->rows, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+    if (status != CUBLAS_STATUS_SUCCESS)
+        hc_cuda_queued(cuda, cudaErrorUnknown, cublasGetStatusString(status));
+}
+
+/* Rows first .. as halves: those of the panel, or where they lie. */
+static const void *half_rows(struct hc_cuda_runtime *cuda, const struct hc_cuda_matrix *matrix, uint32_t first,
+                             uint32_t rows)
+{
+    const struct hc_window_matrix_cuda *window = &matrix->window;
+    size_t tile_rows = (rows + HC_TILE - 1) / HC_TILE;
+    size_t codes = first / HC_TILE * window->tile_columns * (HC_TILE_WEIGHTS / 8) * window->code.k;
+    struct hc_pair_matrix_cuda pair = matrix->pair;
+    pair.faults = cuda->faults;
+    switch (matrix->kind) {
+    case HC_CUDA_WINDOW:
+        hc_cuda_queued(cuda,
+                       hc_window_panel_cuda(&window->code, window->codes + codes, tile_rows, window->tile_columns,
+                                            cuda->panel, cuda->device.stream),
+                       "window_panel");
+        return cuda->panel;
+    case HC_CUDA_PAIR:
+        hc_cuda_queued(cuda, hc_pair_panel_cuda(&pair, first, rows, cuda->panel, matrix->padded, cuda->device.stream),
+                       "pair_panel");
+        return cuda->panel;
+    default:
+        return (const uint16_t *)matrix->floats + (size_t)first * matrix->columns;
+    }
+}
+
+static void multiply_halves(const struct products *products, unsigned i)
+{
+    struct hc_cuda_runtime *cuda = products->cuda;
+    const struct hc_linear *layer = products->layers[i];
+    const struct hc_cuda_matrix *matrix = matrix_of(layer);
+    const uint32_t at_once = rows_at_once(matrix, products->n);
+    const bool stored = matrix->kind == HC_CUDA_FLOATS;
+    const size_t groups = (matrix->padded + HC_INPUT_GROUP - 1) / HC_INPUT_GROUP;
+    for (uint32_t first = 0; first < matrix->rows; first += at_once) {
+        uint32_t rows = (uint32_t)least(at_once, matrix->rows - first);
+        multiply_dense(cuda, &(struct gemm){.weights = half_rows(cuda, matrix, first, rows),
+                                            .x = cuda->halves[products->slots[i]],
+                                            .type = CUDA_R_16F,
+                                            .rows = rows,
+                                            .columns = stored ? matrix->columns : matrix->padded,
+                                            .row_stride = stored ? matrix->columns : matrix->padded,
+                                            .x_stride = matrix->padded,
+                                            .n = products->n,
+                                            .sums = cuda->sums});
+        hc_cuda_queued(cuda,
+                       hc_product_finish_cuda(cuda->sums, products->n, rows,
+                                              matrix->kind == HC_CUDA_WINDOW ? matrix->window.scales + first : NULL,
+                                              cuda->scales[products->slots[i]], groups,
+                                              layer->bias ? layer->bias + first : NULL, false, layer->out + first,
+                                              matrix->rows, cuda->device.stream),
+                       "product_finish");
+    }
+}
+
+static void multiply_floats(struct hc_cuda_runtime *cuda, const struct hc_linear *layer, const float *x, uint32_t n)
+{
+    const struct hc_cuda_matrix *matrix = matrix_of(layer);
+    const bool f32 = matrix->type == HC_TYPE_F32;
+    cudaStream_t stream = cuda->device.stream;
+    if (!f32)
+        hc_cuda_queued(cuda, hc_convert_to_cuda(x, (size_t)n * matrix->columns, matrix->type, cuda->halves[0], stream),
+                       "convert_to");
+    multiply_dense(cuda, &(struct gemm){.weights = matrix->floats,
+                                        .x = f32 ? (const void *)x : cuda->halves[0],
+                                        .type = f32 ? CUDA_R_32F : CUDA_R_16BF,
+                                        .rows = matrix->rows,
+                                        .columns = matrix->columns,
+                                        .row_stride = matrix->columns,
+                                        .x_stride = matrix->columns,
+                                        .n = n,
+                                        .sums = layer->out});
+    if (layer->bias)
+        hc_cuda_queued(cuda,
+                       hc_product_finish_cuda(layer->out, n, matrix->rows, NULL, NULL, 0, layer->bias, false,
+                                              layer->out, matrix->rows, stream),
+                       "product_finish");
+}
+
+/* ---- The whole ------------------------------------------------------------------------------ */
+
+void hc_cuda_linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count,
+                    const struct hc_input *input, uint32_t n)
+{
+    struct hc_cuda_runtime *cuda = hc_cuda_runtime_of(runtime);
+    const struct products fused = choose(cuda, layers, count, n, FUSED);
+    const struct products halves = choose(cuda, layers, count, n, HALVES);
+    const struct products floats = choose(cuda, layers, count, n, FLOATS);
+    ready_inputs(&fused, input, false);
+    multiply_windows(&fused);
+    multiply_pairs(&fused);
+    ready_inputs(&halves, input, true);
+    for (unsigned i = 0; i < halves.count; i++)
+        multiply_halves(&halves, i);
+    /* With `up` the plain input takes the place of x: nobody reads that any more. */
+    const float *x = floats.count > 0 ? plain_input(cuda, input, n) : NULL;
+    for (unsigned i = 0; i < floats.count; i++)
+        multiply_floats(cuda, floats.layers[i], x, n);
+}

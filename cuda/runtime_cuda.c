@@ -1,0 +1,491 @@
+#include "runtime_cuda.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attention/attention_cuda.h"
+#include "convert/convert_rows_cuda.h"
+#include "rms_norm/rms_norm_cuda.h"
+#include "rotary/rotary_cuda.h"
+#include "silu/silu_cuda.h"
+#include "state.h"
+#include "window_decode/window_decode_cuda.h"
+
+enum {
+    ALIGNMENT = 256,
+    BLAS_WORKSPACE = 32 << 20, /* what cuBLAS asks for on the newest devices; its own would be allocated as it runs */
+    LEAST_POSITIONS = 256,     /* of a recorded step */
+};
+
+static struct hc_cuda_runtime *cuda_of(const struct hc_runtime *runtime)
+{
+    return hc_cuda_runtime_of(runtime);
+}
+
+static struct hc_cuda_matrix *matrix_of(const struct hc_matrix *matrix)
+{
+    return (struct hc_cuda_matrix *)(uintptr_t)matrix;
+}
+
+void hc_cuda_queued(struct hc_cuda_runtime *cuda, cudaError_t result, const char *call)
+{
+    struct hc_error error;
+    hc_status status = hc_cuda_check(&cuda->device, result, call, &error);
+    if (status != HC_OK && cuda->status == HC_OK) {
+        cuda->status = status;
+        cuda->error = error;
+    }
+}
+
+/* ---- Matrices ------------------------------------------------------------------------------- */
+
+static hc_status open_matrix(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, bool embedding,
+                             struct hc_matrix **matrix, struct hc_error *error)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    struct hc_cuda_matrix *opened = NULL;
+    hc_status status = cuda->upload.device ? HC_OK : hc_cuda_upload_open(&cuda->upload, &cuda->device, error);
+    if (status == HC_OK)
+        status = hc_cuda_matrix_open(tensor, embedding, &cuda->upload, cuda->kernels, &opened, error);
+    *matrix = (struct hc_matrix *)(void *)opened;
+    return status;
+}
+
+static void close_matrix(struct hc_matrix *matrix)
+{
+    hc_cuda_matrix_close(matrix_of(matrix));
+}
+
+static const char *matrix_name(const struct hc_matrix *matrix)
+{
+    return matrix_of(matrix)->name;
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+static void forget_graphs(struct hc_cuda_runtime *cuda)
+{
+    for (unsigned i = 0; i < HC_CUDA_CONTEXT_BITS; i++)
+        for (unsigned j = 0; j < 2; j++) {
+            if (cuda->graphs[i][j].exec)
+                cudaGraphExecDestroy(cuda->graphs[i][j].exec);
+            cuda->graphs[i][j].exec = NULL;
+        }
+}
+
+static hc_status allocate(struct hc_runtime *runtime, size_t bytes, void **memory, struct hc_error *error)
+{
+    return hc_cuda_allocate(&cuda_of(runtime)->device, bytes ? bytes : 1, memory, error);
+}
+
+/* Graphs may know it. */
+static void release(struct hc_runtime *runtime, void *memory)
+{
+    forget_graphs(cuda_of(runtime));
+    hc_cuda_free(&cuda_of(runtime)->device, memory);
+}
+
+static void copy_in(struct hc_runtime *runtime, void *to, const void *from, size_t bytes)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_queued(cuda, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda->device.stream),
+                   "cudaMemcpyAsync to the device");
+    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
+}
+
+static void copy_out(struct hc_runtime *runtime, const void *from, size_t bytes, void *to)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_queued(cuda, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda->device.stream),
+                   "cudaMemcpyAsync from the device");
+    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
+}
+
+static struct hc_cuda_product_needs product_needs(const struct hc_needs *needs)
+{
+    struct hc_cuda_product_needs most = {0};
+    for (size_t i = 0; i < needs->matrix_count; i++)
+        hc_cuda_product_need(matrix_of(needs->matrices[i]), needs->n, &most);
+    return most;
+}
+
+static size_t attention_workspace(const struct hc_needs *needs)
+{
+    const struct hc_decoder *decoder = needs->decoder;
+    size_t most = 0;
+    /* One query and many are made ready for in different ways. */
+    for (uint32_t count = 1; count <= needs->n;
+         count = count < needs->n && 2 * count > needs->n ? needs->n : 2 * count) {
+        const struct hc_attention_cuda attention = {.context = needs->context,
+                                                    .heads = decoder->heads,
+                                                    .key_value_heads = decoder->key_value_heads,
+                                                    .width = decoder->head_width,
+                                                    .window = decoder->window,
+                                                    .count = count,
+                                                    .most = needs->context};
+        size_t bytes = hc_attention_cuda_workspace(&attention);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* Hands out a block piece by piece; base NULL: only counts. */
+struct arena {
+    uint8_t *base;
+    size_t used;
+};
+
+static void *take(struct arena *arena, size_t bytes)
+{
+    void *at = arena->base ? arena->base + arena->used : NULL;
+    arena->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return at;
+}
+
+static void lay_out(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, struct arena *arena)
+{
+    const struct hc_cuda_product_needs product = product_needs(needs);
+    for (unsigned i = 0; i < HC_INPUT_MATRICES; i++) {
+        cuda->halves[i] = take(arena, product.halves);
+        cuda->scales[i] = take(arena, product.scales);
+    }
+    cuda->product_workspace = take(arena, HC_INPUT_MATRICES * product.workspace);
+    cuda->attention_workspace = take(arena, attention_workspace(needs));
+    cuda->blas_workspace = take(arena, BLAS_WORKSPACE);
+    cuda->panel = take(arena, product.panel);
+    cuda->sums = take(arena, product.sums);
+    cuda->positions = take(arena, needs->context * sizeof *cuda->positions);
+    cuda->first = take(arena, sizeof *cuda->first);
+    cuda->tokens = take(arena, needs->n * sizeof *cuda->tokens);
+    cuda->faults = take(arena, sizeof *cuda->faults);
+}
+
+static hc_status fill(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, size_t bytes, struct hc_error *error)
+{
+    uint32_t *positions = malloc(needs->context * sizeof *positions);
+    if (!positions)
+        return hc_no_memory(error);
+    for (uint32_t i = 0; i < needs->context; i++)
+        positions[i] = i;
+    /* Counters in the workspaces begin at zero. */
+    hc_status status = hc_cuda_check(&cuda->device, cudaMemsetAsync(cuda->memory, 0, bytes, cuda->device.stream),
+                                     "cudaMemsetAsync", error);
+    if (status == HC_OK)
+        status = hc_cuda_check(&cuda->device,
+                               cudaMemcpyAsync(cuda->positions, positions, needs->context * sizeof *positions,
+                                               cudaMemcpyHostToDevice, cuda->device.stream),
+                               "cudaMemcpyAsync to the device", error);
+    if (status == HC_OK)
+        status =
+            hc_cuda_check(&cuda->device, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize", error);
+    free(positions);
+    return status;
+}
+
+static hc_status open_blas(struct hc_cuda_runtime *cuda, struct hc_error *error)
+{
+    cublasStatus_t status = cuda->blas ? CUBLAS_STATUS_SUCCESS : cublasCreate(&cuda->blas);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cublasSetStream(cuda->blas, cuda->device.stream);
+    if (status == CUBLAS_STATUS_SUCCESS) /* after the stream, which resets it */
+        status = cublasSetWorkspace(cuda->blas, cuda->blas_workspace, BLAS_WORKSPACE);
+    return status == CUBLAS_STATUS_SUCCESS ? HC_OK
+                                           : hc_fail(error, HC_ERR_DEVICE, "CUDA device %d: cuBLAS: %s",
+                                                     cuda->device.ordinal, cublasGetStatusString(status));
+}
+
+static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *needs, uint64_t *bytes,
+                         struct hc_error *error)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    struct arena counted = {0}, arena = {0};
+    void *memory, *exchange;
+    hc_status status;
+    forget_graphs(cuda);
+    lay_out(cuda, needs, &counted);
+    HC_TRY(hc_cuda_allocate(&cuda->device, counted.used, &memory, error));
+    hc_cuda_free(&cuda->device, cuda->memory);
+    cuda->memory = arena.base = memory;
+    lay_out(cuda, needs, &arena);
+    HC_TRY(hc_cuda_allocate_pinned(&cuda->device, sizeof *cuda->exchange + needs->n * sizeof *cuda->exchange->tokens,
+                                   &exchange, error));
+    hc_cuda_free_pinned(&cuda->device, cuda->exchange);
+    cuda->exchange = exchange;
+    cuda->n = needs->n;
+    cuda->context = needs->context;
+    HC_TRY(fill(cuda, needs, counted.used, error));
+    HC_TRY(open_blas(cuda, error));
+    *bytes = counted.used;
+done:
+    return status;
+}
+
+/* ---- Steps ---------------------------------------------------------------------------------- */
+
+/* The power of two that bounds the positions of a step of one token. */
+static unsigned bits_of(uint32_t positions)
+{
+    unsigned bits = 0;
+    while (((uint64_t)LEAST_POSITIONS << bits) < positions)
+        bits++;
+    return bits;
+}
+
+static void send_step(struct hc_cuda_runtime *cuda, const struct hc_step *step)
+{
+    cuda->exchange->first = step->first;
+    memcpy(cuda->exchange->tokens, step->tokens, step->count * sizeof *step->tokens);
+    hc_cuda_queued(cuda,
+                   cudaMemcpyAsync(cuda->tokens, cuda->exchange->tokens, step->count * sizeof *step->tokens,
+                                   cudaMemcpyHostToDevice, cuda->device.stream),
+                   "cudaMemcpyAsync to the device");
+    hc_cuda_queued(cuda,
+                   cudaMemcpyAsync(cuda->first, &cuda->exchange->first, sizeof *cuda->first, cudaMemcpyHostToDevice,
+                                   cuda->device.stream),
+                   "cudaMemcpyAsync to the device");
+}
+
+/* Steps of one token are recorded the first time. */
+static bool begin(struct hc_runtime *runtime, const struct hc_step *step)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    struct hc_error error;
+    if (hc_cuda_device_enter(&cuda->device, &error) != HC_OK) {
+        hc_cuda_queued(cuda, cudaErrorUnknown, "cudaSetDevice");
+        return false;
+    }
+    send_step(cuda, step);
+    if (step->count > 1 || !step->usual)
+        return true;
+    unsigned bits = bits_of(step->first + 1);
+    struct hc_cuda_graph *graph = &cuda->graphs[bits][step->wanted > 0];
+    if (graph->exec) {
+        hc_cuda_queued(cuda, cudaGraphLaunch(graph->exec, cuda->device.stream), "cudaGraphLaunch");
+        return false;
+    }
+    uint64_t most = (uint64_t)LEAST_POSITIONS << bits;
+    cuda->most = most < cuda->context ? (uint32_t)most : cuda->context;
+    cudaError_t result = cudaStreamBeginCapture(cuda->device.stream, cudaStreamCaptureModeThreadLocal);
+    hc_cuda_queued(cuda, result, "cudaStreamBeginCapture");
+    cuda->recording = result == cudaSuccess ? graph : NULL;
+    return true;
+}
+
+static void end(struct hc_runtime *runtime)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    cudaGraph_t graph = NULL;
+    if (!cuda->recording)
+        return;
+    struct hc_cuda_graph *recorded = cuda->recording;
+    cuda->recording = NULL;
+    hc_cuda_queued(cuda, cudaStreamEndCapture(cuda->device.stream, &graph), "cudaStreamEndCapture");
+    if (cuda->status == HC_OK)
+        hc_cuda_queued(cuda, cudaGraphInstantiate(&recorded->exec, graph, 0), "cudaGraphInstantiate");
+    if (cuda->status == HC_OK)
+        hc_cuda_queued(cuda, cudaGraphLaunch(recorded->exec, cuda->device.stream), "cudaGraphLaunch");
+    if (graph)
+        cudaGraphDestroy(graph);
+}
+
+/* ---- Operations ----------------------------------------------------------------------------- */
+
+static void embed(struct hc_runtime *runtime, const struct hc_matrix *handle, const int32_t *tokens, uint32_t n,
+                  float *out)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    const struct hc_cuda_matrix *matrix = matrix_of(handle);
+    const struct hc_window_matrix_cuda *window = &matrix->window;
+    struct hc_pair_matrix_cuda pair = matrix->pair;
+    cudaStream_t stream = cuda->device.stream;
+    (void)tokens; /* the device has them since the step began */
+    pair.faults = cuda->faults;
+    if (matrix->kind == HC_CUDA_WINDOW)
+        hc_cuda_queued(cuda,
+                       hc_window_restore_cuda(&window->code, matrix->table, window->codes, window->scales,
+                                              matrix->from_code, matrix->block, matrix->columns, window->tile_columns,
+                                              cuda->tokens, 0, n, out, stream),
+                       "window_restore");
+    else if (matrix->kind == HC_CUDA_PAIR)
+        hc_cuda_queued(cuda, hc_pair_rows_cuda(&pair, matrix->pair_table, cuda->tokens, n, out, stream), "pair_rows");
+    else
+        hc_cuda_queued(
+            cuda, hc_convert_rows_cuda(matrix->floats, matrix->type, matrix->columns, cuda->tokens, n, out, stream),
+            "convert_rows");
+}
+
+static void norm(struct hc_runtime *runtime, const float *x, const float *gain, uint32_t rows, uint32_t width,
+                 float epsilon, float *out)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_queued(cuda, hc_rms_norm_cuda(x, gain, rows, width, epsilon, out, cuda->device.stream), "rms_norm");
+}
+
+/* A recorded step finds its position on the device. */
+static const uint32_t *position(const struct hc_cuda_runtime *cuda, uint32_t first)
+{
+    return cuda->recording ? cuda->first : cuda->positions + first;
+}
+
+static void turns(struct hc_runtime *runtime, uint32_t first, uint32_t n, const float *frequencies, uint32_t count,
+                  float *out)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_queued(cuda, hc_rotary_turns_cuda(position(cuda, first), n, frequencies, count, out, cuda->device.stream),
+                   "turns");
+}
+
+static void rotate(struct hc_runtime *runtime, float *x, uint32_t n, uint32_t heads, uint32_t head_width,
+                   const float *turn)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_queued(cuda, hc_rotary_cuda(x, n, heads, head_width, turn, cuda->device.stream), "rotary");
+}
+
+/* NULL but for I8. */
+static float *cache_scales(const struct hc_attention *attention, void *cache)
+{
+    const struct hc_decoder *decoder = attention->decoder;
+    size_t numbers = (size_t)decoder->key_value_heads * attention->cache->context * decoder->head_width;
+    return attention->cache->type == HC_TYPE_I8 ? (float *)(void *)((uint8_t *)cache + (numbers + 3) / 4 * 4) : NULL;
+}
+
+static struct hc_attention_cuda on_device(const struct hc_cuda_runtime *cuda, const struct hc_attention *attention)
+{
+    const struct hc_decoder *decoder = attention->decoder;
+    const struct hc_cache *cache = attention->cache;
+    return (struct hc_attention_cuda){
+        .type = cache->type,
+        .keys = cache->keys,
+        .values = cache->values,
+        .key_scales = cache_scales(attention, cache->keys),
+        .value_scales = cache_scales(attention, cache->values),
+        .context = cache->context,
+        .heads = decoder->heads,
+        .key_value_heads = decoder->key_value_heads,
+        .width = decoder->head_width,
+        .window = decoder->window,
+        .scale = 1 / sqrtf((float)decoder->head_width),
+        .first = position(cuda, attention->first),
+        .count = attention->count,
+        .most = cuda->recording ? cuda->most : attention->first + attention->count,
+    };
+}
+
+static void remember(struct hc_runtime *runtime, const struct hc_attention *attention, const float *keys,
+                     const float *values)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    const struct hc_attention_cuda cached = on_device(cuda, attention);
+    hc_cuda_queued(cuda, hc_attention_store_cuda(&cached, keys, values, cuda->device.stream), "attention_store");
+}
+
+static void attend(struct hc_runtime *runtime, const struct hc_attention *attention, const float *queries, float *out)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    const struct hc_attention_cuda cached = on_device(cuda, attention);
+    hc_cuda_queued(cuda, hc_attention_cuda(&cached, queries, cuda->attention_workspace, out, cuda->device.stream),
+                   "attention");
+}
+
+static void gate(struct hc_runtime *runtime, float *gates, const float *up, size_t n)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_queued(cuda, hc_silu_gate_cuda(gates, up, n, cuda->device.stream), "silu");
+}
+
+static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_queued(cuda, hc_add_cuda(x, y, n, cuda->device.stream), "add");
+}
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+static uint32_t take_faults(struct hc_cuda_runtime *cuda)
+{
+    uint32_t *faults = cuda->exchange ? &cuda->exchange->faults : NULL;
+    if (!faults)
+        return 0;
+    hc_cuda_queued(cuda,
+                   cudaMemcpyAsync(faults, cuda->faults, sizeof *faults, cudaMemcpyDeviceToHost, cuda->device.stream),
+                   "cudaMemcpyAsync from the device");
+    hc_cuda_queued(cuda, cudaMemsetAsync(cuda->faults, 0, sizeof *faults, cuda->device.stream), "cudaMemsetAsync");
+    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
+    return cuda->status == HC_OK ? *faults : 0;
+}
+
+static hc_status finish(struct hc_runtime *runtime, struct hc_error *error)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    uint32_t faults = take_faults(cuda);
+    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
+    hc_status status = cuda->status;
+    if (status != HC_OK)
+        *error = cuda->error;
+    else if (faults > 0)
+        status = hc_fail(error, HC_ERR_CORRUPT, "%u codes are not in the codebook", faults);
+    hc_cuda_upload_close(&cuda->upload); /* what there was to upload is there */
+    cuda->status = HC_OK;
+    return status;
+}
+
+static void destroy(struct hc_runtime *runtime)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    if (!cuda)
+        return;
+    forget_graphs(cuda);
+    hc_cuda_upload_close(&cuda->upload);
+    if (cuda->blas)
+        cublasDestroy(cuda->blas);
+    hc_cuda_free_pinned(&cuda->device, cuda->exchange);
+    hc_cuda_free(&cuda->device, cuda->memory);
+    hc_cuda_device_close(&cuda->device);
+    free(cuda);
+    *runtime = (struct hc_runtime){0};
+}
+
+static const struct hc_runtime_table table = {
+    .name = "cuda",
+    .destroy = destroy,
+    .open_matrix = open_matrix,
+    .close_matrix = close_matrix,
+    .matrix_name = matrix_name,
+    .allocate = allocate,
+    .release = release,
+    .write = copy_in,
+    .read = copy_out,
+    .prepare = prepare,
+    .begin = begin,
+    .end = end,
+    .embed = embed,
+    .norm = norm,
+    .linear = hc_cuda_linear,
+    .turns = turns,
+    .rotate = rotate,
+    .remember = remember,
+    .attend = attend,
+    .gate = gate,
+    .add = add,
+    .finish = finish,
+};
+
+hc_status hc_runtime_cuda(struct hc_runtime *runtime, const struct hc_kernels *kernels, int threads, const char *spec,
+                          struct hc_error *error)
+{
+    (void)threads;
+    struct hc_cuda_runtime *cuda = calloc(1, sizeof *cuda);
+    *runtime = (struct hc_runtime){0};
+    if (!cuda)
+        return hc_no_memory(error);
+    cuda->kernels = kernels;
+    hc_status status = hc_cuda_device_open(&cuda->device, spec, error);
+    if (status != HC_OK) {
+        free(cuda);
+        return status;
+    }
+    *runtime = (struct hc_runtime){&table, cuda};
+    return HC_OK;
+}

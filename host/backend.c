@@ -1,0 +1,42 @@
+#include "backend.h"
+
+#include <string.h>
+
+static bool is_cpu(const char *device)
+{
+    return !device || strcmp(device, "cpu") == 0;
+}
+
+static hc_status find(const char *device, const struct hc_backend **found, const char **spec, struct hc_error *error)
+{
+    size_t length = strcspn(device, ":");
+    *spec = device[length] ? device + length + 1 : "";
+    for (*found = hc_backends; (*found)->name; (*found)++)
+        if (strlen((*found)->name) == length && strncmp((*found)->name, device, length) == 0)
+            return HC_OK;
+    if (length == 4 && strncmp(device, "cuda", length) == 0)
+        return hc_fail(error, HC_ERR_DEVICE, "device cuda: this hyperc was built without CUDA");
+    return hc_fail(error, HC_ERR_ARGUMENT, "unknown device '%s': cpu, cuda or cuda:N", device);
+}
+
+hc_status hc_backend_engine(const char *device, struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
+                            struct hc_error *error)
+{
+    const struct hc_backend *backend;
+    const char *spec;
+    if (is_cpu(device))
+        return hc_engine_cpu(engine, kernels, threads, error);
+    hc_status status = find(device, &backend, &spec, error);
+    return status == HC_OK ? backend->open_engine(engine, kernels, threads, spec, error) : status;
+}
+
+hc_status hc_backend_runtime(const char *device, struct hc_runtime *runtime, const struct hc_kernels *kernels,
+                             int threads, struct hc_error *error)
+{
+    const struct hc_backend *backend;
+    const char *spec;
+    if (is_cpu(device))
+        return hc_runtime_cpu(runtime, kernels, threads, error);
+    hc_status status = find(device, &backend, &spec, error);
+    return status == HC_OK ? backend->open_runtime(runtime, kernels, threads, spec, error) : status;
+}
