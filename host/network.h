@@ -44,6 +44,8 @@ struct hc_sequence {
     float *x, *normed, *queries, *keys, *values, *attended, *gate, *up, *turns;
     float *logits; /* of the device; logits_room rows */
     uint32_t logits_room;
+    bool has_last;  /* logits of the last token stand at their beginning */
+    float *fetched; /* the same, on the host; NULL: never wanted */
 };
 
 #endif

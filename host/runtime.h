@@ -64,6 +64,13 @@ struct hc_step {
     bool usual; /* the operations are the architecture's own, and the same for every step of this count and `wanted` */
 };
 
+/* How a token is chosen by logits: as hc_sampler_choose does it without a penalty. */
+struct hc_choice {
+    float temperature, top_p, min_p;
+    uint32_t top_k;
+    double uniform; /* the random number */
+};
+
 /* What a runtime is made ready for. */
 struct hc_needs {
     const struct hc_decoder *decoder;
@@ -130,6 +137,10 @@ struct hc_runtime_table {
     void (*gate)(struct hc_runtime *runtime, float *gate, const float *up, size_t n);
     /* x += y, n numbers. */
     void (*add)(struct hc_runtime *runtime, float *x, const float *y, size_t n);
+
+    /* Chooses by `vocabulary` logits, once all before is complete. False if this runtime does not choose so. */
+    bool (*choose)(struct hc_runtime *runtime, const float *logits, uint32_t vocabulary, const struct hc_choice *choice,
+                   int32_t *token);
 
     /* Waits for all of it, and tells what went wrong since the last time. */
     hc_status (*finish)(struct hc_runtime *runtime, struct hc_error *error);

@@ -482,6 +482,18 @@ static void end(struct hc_runtime *runtime)
     (void)runtime;
 }
 
+/* The logits are at hand. */
+static bool choose(struct hc_runtime *runtime, const float *logits, uint32_t vocabulary, const struct hc_choice *choice,
+                   int32_t *token)
+{
+    (void)runtime;
+    (void)logits;
+    (void)vocabulary;
+    (void)choice;
+    (void)token;
+    return false;
+}
+
 /* ---- The table ------------------------------------------------------------------------------ */
 
 static hc_status finish(struct hc_runtime *runtime, struct hc_error *error)
@@ -528,6 +540,7 @@ static const struct hc_runtime_table table = {
     .attend = attend,
     .gate = gate,
     .add = add,
+    .choose = choose,
     .finish = finish,
 };
 

@@ -7,7 +7,7 @@
  * NaN counts as -infinity, and infinities as the largest finite numbers. So a token of -infinity is never chosen where
  * there are others; if there are none, all are alike.
  */
-#include <hyperc/run.h>
+#include "sampler.h"
 
 #include <float.h>
 #include <math.h>
@@ -211,9 +211,9 @@ static struct candidate ranked(hc_sampler *sampler, uint32_t rank)
 /* ---- The choice ----------------------------------------------------------------------------- */
 
 /* In [0, 1), 53 bits. */
-static double next_uniform(hc_sampler *sampler)
+static double next_uniform(const hc_sampler *sampler)
 {
-    uint64_t seed = sampler->options.seed, choice = sampler->choices++;
+    uint64_t seed = sampler->options.seed, choice = sampler->choices;
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     uint32_t counter[4] = {(uint32_t)choice, (uint32_t)(choice >> 32)}, words[4];
     hc_philox(key, counter, words);
@@ -255,9 +255,23 @@ static uint32_t cut(hc_sampler *sampler, uint32_t count, double *total)
     return rank;
 }
 
+bool hc_sampler_plan(const hc_sampler *sampler, struct hc_choice *choice)
+{
+    const hc_sample_options *options = &sampler->options;
+    *choice =
+        (struct hc_choice){options->temperature, options->top_p, options->min_p, options->top_k, next_uniform(sampler)};
+    return options->repeat_penalty == 1 || sampler->recent_count == 0;
+}
+
+void hc_sampler_chosen(hc_sampler *sampler)
+{
+    sampler->choices++;
+}
+
 int32_t hc_sampler_choose(hc_sampler *sampler, float *logits)
 {
     double uniform = next_uniform(sampler), total, sum = 0;
+    hc_sampler_chosen(sampler);
     penalise(sampler, logits);
     make_finite(logits, sampler->vocabulary);
     if (sampler->options.temperature <= 0)

@@ -1,6 +1,7 @@
 /* Sequences of tokens: memory for them, and their evaluation batch by batch. */
 #include "backend.h"
 #include "network.h"
+#include "sampler.h"
 
 #include <stdlib.h>
 
@@ -176,6 +177,7 @@ void hc_sequence_destroy(hc_sequence *sequence)
         sequence->runtime.table->destroy(&sequence->runtime);
     }
     free(sequence->caches);
+    free(sequence->fetched);
     free(sequence);
 }
 
@@ -215,7 +217,7 @@ hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count
         uint32_t n = rest < sequence->batch ? (uint32_t)rest : sequence->batch;
         uint32_t wanted = which == HC_LOGITS_ALL ? n : which == HC_LOGITS_LAST && n == rest ? 1 : 0;
         evaluate(sequence, &(struct hc_step){tokens + at, sequence->length, n, wanted, true});
-        if (wanted > 0)
+        if (wanted > 0 && logits)
             sequence->runtime.table->read(&sequence->runtime, sequence->logits,
                                           (size_t)wanted * vocabulary * sizeof *logits, logits);
         logits = logits ? logits + (size_t)wanted * vocabulary : NULL;
@@ -223,8 +225,38 @@ hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count
         sequence->length += n;
         at += n;
     }
+    sequence->has_last = status == HC_OK && which == HC_LOGITS_LAST;
     if (status != HC_OK)
         sequence->length = begin;
+    return status;
+}
+
+/* Chooses by what is fetched from the device. */
+static hc_status choose_here(hc_sequence *sequence, hc_sampler *sampler, int32_t *token)
+{
+    const size_t bytes = sequence->network->decoder.vocabulary * sizeof *sequence->fetched;
+    if (!sequence->fetched && !(sequence->fetched = malloc(bytes)))
+        return hc_no_memory(&sequence->context->error);
+    sequence->runtime.table->read(&sequence->runtime, sequence->logits, bytes, sequence->fetched);
+    hc_status status = sequence->runtime.table->finish(&sequence->runtime, &sequence->context->error);
+    if (status == HC_OK)
+        *token = hc_sampler_choose(sampler, sequence->fetched);
+    return status;
+}
+
+hc_status hc_sequence_choose(hc_sequence *sequence, hc_sampler *sampler, int32_t *token)
+{
+    const struct hc_runtime_table *run = sequence->runtime.table;
+    struct hc_error *error = &sequence->context->error;
+    struct hc_choice choice;
+    if (!sequence->has_last)
+        return hc_fail(error, HC_ERR_ARGUMENT, "there are no logits of a last token to choose by");
+    if (!hc_sampler_plan(sampler, &choice) ||
+        !run->choose(&sequence->runtime, sequence->logits, sequence->network->decoder.vocabulary, &choice, token))
+        return choose_here(sequence, sampler, token);
+    hc_status status = run->finish(&sequence->runtime, error);
+    if (status == HC_OK)
+        hc_sampler_chosen(sampler);
     return status;
 }
 
@@ -238,6 +270,7 @@ hc_status hc_sequence_cut(hc_sequence *sequence, uint32_t length)
     if (length > sequence->length)
         return hc_fail(&sequence->context->error, HC_ERR_ARGUMENT, "cannot cut %u tokens to %u", sequence->length,
                        length);
+    sequence->has_last = sequence->has_last && length == sequence->length;
     sequence->length = length;
     return HC_OK;
 }

@@ -99,9 +99,8 @@ hc_status generation_begin(struct generation *generation, struct running *model,
     if (!options->seed_given)
         sampling.seed = drawn_seed();
     generation->seed = sampling.seed;
-    generation->logits = calloc(model->info.vocabulary, sizeof *generation->logits);
     generation->tokens = calloc((size_t)generation->context + 1, sizeof *generation->tokens);
-    if (!generation->logits || !generation->tokens)
+    if (!generation->tokens)
         return HC_ERR_MEMORY;
     return hc_sampler_create(model->context, model->info.vocabulary, &sampling, &generation->sampler);
 }
@@ -109,10 +108,8 @@ hc_status generation_begin(struct generation *generation, struct running *model,
 void generation_end(struct generation *generation)
 {
     hc_sampler_destroy(generation->sampler);
-    free(generation->logits);
     free(generation->tokens);
     generation->sampler = NULL;
-    generation->logits = NULL;
     generation->tokens = NULL;
 }
 
@@ -122,8 +119,7 @@ static hc_status evaluate(struct generation *generation, const int32_t *tokens, 
                           struct pace *pace)
 {
     double begin = seconds_now();
-    hc_status status = hc_evaluate(generation->model->sequence, tokens, count, which,
-                                   which == HC_LOGITS_NONE ? NULL : generation->logits);
+    hc_status status = hc_evaluate(generation->model->sequence, tokens, count, which, NULL);
     pace->seconds += seconds_now() - begin;
     pace->tokens += status == HC_OK ? count : 0;
     return status;
@@ -158,16 +154,26 @@ hc_status generation_read(struct generation *generation, const int32_t *tokens, 
     return status;
 }
 
-/* Chooses one token. False if the text ends with it. */
-static bool choose(struct generation *generation, int32_t *token)
+/* Evaluates the last token, unless it was read just now, and chooses the next. What ends the text is not taken. */
+static hc_status take_next(struct generation *generation, bool fresh, int32_t *token)
 {
-    *token = hc_sampler_choose(generation->sampler, generation->logits);
-    if (hc_token_ends(generation->model->network, *token))
-        return false;
+    hc_status status = HC_OK;
+    if (!fresh)
+        status =
+            evaluate(generation, &generation->tokens[generation->count - 1], 1, HC_LOGITS_LAST, &generation->writing);
+    generation->ending = stop_asked() ? ENDING_INTERRUPT : ENDING_MOST;
+    if (status == HC_OK && generation->ending == ENDING_MOST)
+        status = hc_sequence_choose(generation->model->sequence, generation->sampler, token);
+    if (status != HC_OK || generation->ending != ENDING_MOST)
+        return status;
+    if (hc_token_ends(generation->model->network, *token)) {
+        generation->ending = ENDING_TOKEN;
+        return HC_OK;
+    }
     hc_sampler_accept(generation->sampler, *token);
     generation->tokens[generation->count++] = *token;
     generation->written++;
-    return true;
+    return HC_OK;
 }
 
 static hc_status show(const struct generation *generation, int32_t token, bool first, struct stream *stream,
@@ -188,11 +194,8 @@ hc_status generation_write(struct generation *generation, bool first, struct str
     generation->ending = ENDING_MOST;
     for (uint32_t n = 0; options->endless || n < options->most; n++) {
         int32_t token;
-        if (n > 0)
-            status = evaluate(generation, &generation->tokens[generation->count - 1], 1, HC_LOGITS_LAST,
-                              &generation->writing);
-        generation->ending = stop_asked() ? ENDING_INTERRUPT : ENDING_TOKEN;
-        if (status != HC_OK || generation->ending == ENDING_INTERRUPT || !choose(generation, &token))
+        status = take_next(generation, n == 0, &token);
+        if (status != HC_OK || generation->ending != ENDING_MOST)
             break;
         status = show(generation, token, first && n == 0, stream, streamed);
         generation->ending = stream->stopped                           ? ENDING_STOP

@@ -36,7 +36,6 @@ struct generation {
     uint64_t seed;
     uint32_t context;
     hc_sampler *sampler;
-    float *logits;   /* after the last token that was evaluated */
     int32_t *tokens; /* of the sequence, and at its end perhaps one that is not evaluated yet */
     uint32_t count;
     uint64_t written; /* tokens that were chosen, all in all */

@@ -1,0 +1,15 @@
+/* What a choice of a token needs beside the logits. */
+#ifndef HC_HOST_SAMPLER_H
+#define HC_HOST_SAMPLER_H
+
+#include <hyperc/run.h>
+
+#include "runtime.h"
+
+/* The next choice, as hc_sampler_choose makes it; nothing has happened yet. False if it depends on the tokens before.
+ */
+bool hc_sampler_plan(const hc_sampler *sampler, struct hc_choice *choice);
+/* It was made. */
+void hc_sampler_chosen(hc_sampler *sampler);
+
+#endif
