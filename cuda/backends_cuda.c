@@ -3,4 +3,4 @@
 #include "engine_cuda.h"
 #include "runtime_cuda.h"
 
-const struct hc_backend hc_backends[] = {{"cuda", hc_engine_cuda, NULL}, {NULL, NULL, NULL}};
+const struct hc_backend hc_backends[] = {{"cuda", hc_engine_cuda, hc_runtime_cuda}, {NULL, NULL, NULL}};

@@ -5,36 +5,12 @@
 
 #include "bitpack/bitpack_cuda.h"
 #include "compare/compare_cuda.h"
-#include "convert/convert_cuda.h"
+#include "engine_cuda_window.h"
+#include "job.h"
 #include "pair_decode/pair_decode_cuda.h"
 #include "pair_extent/pair_extent_cuda.h"
 #include "pair_moments/pair_moments_cuda.h"
 #include "pair_search/pair_search_cuda.h"
-#include "staging.h"
-
-/* One call of the engine: what is done to every chunk of the stretch, and what it is done with. */
-struct job {
-    /* Fills the slot and queues the work on it, results to slot->results or slot->packed. */
-    hc_status (*submit)(struct job *job, struct hc_cuda_slot *slot);
-    /* Takes the results, once the work is complete. */
-    hc_status (*collect)(struct job *job, const struct hc_cuda_slot *slot);
-    struct hc_cuda_staging *staging;
-    const struct hc_kernels *kernels;
-    struct hc_error *error;
-    const struct hc_piece *piece;
-    uint64_t first, count; /* the stretch */
-    size_t grids;
-    unsigned bits;
-    uint32_t entries;
-    const uint8_t *codes;
-    void *out;       /* sums, codes or weights, as the operation says */
-    uint64_t faults; /* codes that are not in the table, so far */
-};
-
-static size_t blocks_of(const struct hc_cuda_slot *slot)
-{
-    return (size_t)(slot->count + HC_BLOCK - 1) / HC_BLOCK;
-}
 
 static size_t pairs_of(const struct hc_cuda_slot *slot)
 {
@@ -52,83 +28,8 @@ static size_t packed_offset(const struct hc_cuda_slot *slot, unsigned bits)
     return (size_t)(slot->first / 2 * bits / 8);
 }
 
-static void *region(const struct job *job, enum hc_cuda_region which)
-{
-    return job->staging->region[which];
-}
-
-static hc_status launched(const struct job *job, cudaError_t result, const char *kernel)
-{
-    return hc_cuda_check(&job->staging->device, result, kernel, job->error);
-}
-
-static hc_status retire(struct job *job, struct hc_cuda_slot *slot)
-{
-    if (!slot->busy)
-        return HC_OK;
-    slot->busy = false;
-    hc_status status =
-        hc_cuda_check(&job->staging->device, cudaEventSynchronize(slot->done), "cudaEventSynchronize", job->error);
-    return status == HC_OK ? job->collect(job, slot) : status;
-}
-
-/* Runs the job chunk by chunk. The host reads, fills and collects one slot while the device works on the other. When it
- * returns, failed or not, the device is done with the slots and with everything of the caller's. */
-static hc_status run(struct job *job)
-{
-    struct hc_cuda_staging *staging = job->staging;
-    hc_status status = HC_OK;
-    int turn = 0;
-
-    for (uint64_t at = 0; at < job->count; at += HC_CUDA_CHUNK, turn = (turn + 1) % HC_CUDA_SLOTS) {
-        struct hc_cuda_slot *slot = &staging->slot[turn];
-        HC_TRY(retire(job, slot));
-        slot->first = at;
-        slot->count = job->count - at < HC_CUDA_CHUNK ? job->count - at : HC_CUDA_CHUNK;
-        HC_TRY(job->submit(job, slot));
-        HC_TRY(hc_cuda_check(&staging->device, cudaEventRecord(slot->done, staging->device.stream), "cudaEventRecord",
-                             job->error));
-        slot->busy = true;
-    }
-    for (int i = 0; i < HC_CUDA_SLOTS; i++)
-        HC_TRY(retire(job, &staging->slot[(turn + i) % HC_CUDA_SLOTS]));
-done:
-    if (status != HC_OK) {
-        cudaStreamSynchronize(staging->device.stream);
-        for (int i = 0; i < HC_CUDA_SLOTS; i++)
-            staging->slot[i].busy = false;
-    }
-    return status;
-}
-
-/* Brings the slot's weights to HC_CUDA_WEIGHTS. Half the bytes cross the bus for the two 16-bit types, which the device
- * converts itself; everything else but F32 is converted here. */
-static hc_status load_weights(struct job *job, struct hc_cuda_slot *slot)
-{
-    const struct hc_tensor *tensor = job->piece->tensor;
-    uint64_t first = job->piece->first + job->first + slot->first;
-    size_t count = (size_t)slot->count;
-    bool half = tensor->type == HC_TYPE_F16 || tensor->type == HC_TYPE_BF16;
-    float *weights = region(job, HC_CUDA_WEIGHTS);
-    cudaStream_t stream = job->staging->device.stream;
-    hc_status status;
-
-    if (!half || tensor->permuted_heads != 0) {
-        hc_tensor_read(tensor, job->kernels, first, count, (float *)(void *)slot->weights);
-        return hc_cuda_upload(job->staging, HC_CUDA_WEIGHTS, slot->weights, count * sizeof(float), job->error);
-    }
-    memcpy(slot->weights, tensor->data + first * sizeof(uint16_t), count * sizeof(uint16_t));
-    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_RAW, slot->weights, count * sizeof(uint16_t), job->error));
-    if (tensor->type == HC_TYPE_F16)
-        HC_TRY(launched(job, hc_f16_to_f32_cuda(region(job, HC_CUDA_RAW), count, weights, stream), "f16_to_f32"));
-    else
-        HC_TRY(launched(job, hc_bf16_to_f32_cuda(region(job, HC_CUDA_RAW), count, weights, stream), "bf16_to_f32"));
-done:
-    return status;
-}
-
 /* Brings the slot's codes, decoded, to HC_CUDA_DECODED, and the number of faults among them to slot->faults. */
-static hc_status load_decoded(struct job *job, struct hc_cuda_slot *slot)
+static hc_status load_decoded(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     struct hc_cuda_staging *staging = job->staging;
     size_t bytes = packed_bytes(slot, job->bits);
@@ -136,25 +37,27 @@ static hc_status load_decoded(struct job *job, struct hc_cuda_slot *slot)
 
     memcpy(slot->packed, job->codes + packed_offset(slot, job->bits), bytes);
     HC_TRY(hc_cuda_upload(staging, HC_CUDA_PACKED, slot->packed, bytes, job->error));
-    HC_TRY(hc_cuda_check(&staging->device,
-                         cudaMemsetAsync(region(job, HC_CUDA_FAULTS), 0, sizeof(uint32_t), staging->device.stream),
-                         "cudaMemsetAsync", job->error));
-    HC_TRY(launched(job,
-                    hc_pair_decode_cuda(region(job, HC_CUDA_PACKED), pairs_of(slot), job->bits,
-                                        region(job, HC_CUDA_TABLE), job->entries, region(job, HC_CUDA_DECODED),
-                                        region(job, HC_CUDA_FAULTS), staging->device.stream),
-                    "pair_decode"));
+    HC_TRY(hc_cuda_check(
+        &staging->device,
+        cudaMemsetAsync(hc_cuda_region_of(job, HC_CUDA_FAULTS), 0, sizeof(uint32_t), staging->device.stream),
+        "cudaMemsetAsync", job->error));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_pair_decode_cuda(hc_cuda_region_of(job, HC_CUDA_PACKED), pairs_of(slot), job->bits,
+                                                hc_cuda_region_of(job, HC_CUDA_TABLE), job->entries,
+                                                hc_cuda_region_of(job, HC_CUDA_DECODED),
+                                                hc_cuda_region_of(job, HC_CUDA_FAULTS), staging->device.stream),
+                            "pair_decode"));
     HC_TRY(hc_cuda_download(staging, HC_CUDA_FAULTS, slot->faults, sizeof(uint32_t), job->error));
 done:
     return status;
 }
 
-static hc_status collect_moments(struct job *job, const struct hc_cuda_slot *slot)
+static hc_status collect_moments(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     const struct hc_pair_moments *results = (const void *)slot->results;
     struct hc_moments_sum *sum = job->out;
 
-    for (size_t b = 0; b < blocks_of(slot); b++) {
+    for (size_t b = 0; b < hc_cuda_blocks_of(slot); b++) {
         sum->non_finite += results[b].non_finite;
         if (results[b].non_finite != 0)
             continue; /* its sums mean nothing, and an exact sum takes finite terms only */
@@ -164,26 +67,26 @@ static hc_status collect_moments(struct job *job, const struct hc_cuda_slot *slo
     return HC_OK;
 }
 
-static hc_status submit_moments(struct job *job, struct hc_cuda_slot *slot)
+static hc_status submit_moments(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     hc_status status;
-    HC_TRY(load_weights(job, slot));
-    HC_TRY(launched(job,
-                    hc_pair_moments_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, region(job, HC_CUDA_RESULTS),
-                                         job->staging->device.stream),
-                    "pair_moments"));
+    HC_TRY(hc_cuda_load_weights(job, slot));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_pair_moments_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count,
+                                                 hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
+                            "pair_moments"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
-                            blocks_of(slot) * sizeof(struct hc_pair_moments), job->error));
+                            hc_cuda_blocks_of(slot) * sizeof(struct hc_pair_moments), job->error));
 done:
     return status;
 }
 
-static hc_status collect_extent(struct job *job, const struct hc_cuda_slot *slot)
+static hc_status collect_extent(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     const struct hc_pair_extent *results = (const void *)slot->results;
     struct hc_extent_sum *sum = job->out;
 
-    for (size_t b = 0; b < blocks_of(slot); b++) {
+    for (size_t b = 0; b < hc_cuda_blocks_of(slot); b++) {
         sum->outer += results[b].outer;
         if (results[b].max_distance2 > sum->max_distance2)
             sum->max_distance2 = results[b].max_distance2;
@@ -191,16 +94,17 @@ static hc_status collect_extent(struct job *job, const struct hc_cuda_slot *slot
     return HC_OK;
 }
 
-static hc_status submit_extent(struct job *job, struct hc_cuda_slot *slot)
+static hc_status submit_extent(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     hc_status status;
-    HC_TRY(load_weights(job, slot));
-    HC_TRY(launched(job,
-                    hc_pair_extent_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, region(job, HC_CUDA_GRID),
-                                        region(job, HC_CUDA_RESULTS), job->staging->device.stream),
-                    "pair_extent"));
+    HC_TRY(hc_cuda_load_weights(job, slot));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_pair_extent_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count,
+                                                hc_cuda_region_of(job, HC_CUDA_GRID),
+                                                hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
+                            "pair_extent"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
-                            blocks_of(slot) * sizeof(struct hc_pair_extent), job->error));
+                            hc_cuda_blocks_of(slot) * sizeof(struct hc_pair_extent), job->error));
 done:
     return status;
 }
@@ -212,11 +116,11 @@ static void add_search(struct hc_search_sum *sum, const struct hc_pair_search *r
         sum->max_code[part] = result->max_code[part];
 }
 
-static hc_status collect_try(struct job *job, const struct hc_cuda_slot *slot)
+static hc_status collect_try(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     const struct hc_pair_search *results = (const void *)slot->results;
     struct hc_search_sum *sums = job->out;
-    size_t blocks = blocks_of(slot);
+    size_t blocks = hc_cuda_blocks_of(slot);
 
     for (size_t b = 0; b < blocks; b++) {
         add_search(&sums[0], &results[b], 0);
@@ -227,22 +131,23 @@ static hc_status collect_try(struct job *job, const struct hc_cuda_slot *slot)
 }
 
 /* The first grid sees all pairs, the others those that the first leaves outside. */
-static hc_status submit_try(struct job *job, struct hc_cuda_slot *slot)
+static hc_status submit_try(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     cudaStream_t stream = job->staging->device.stream;
-    size_t n = (size_t)slot->count, blocks = blocks_of(slot);
-    const struct hc_pair_grid *grids = region(job, HC_CUDA_GRID);
-    struct hc_pair_search *results = region(job, HC_CUDA_RESULTS);
-    const float *weights = region(job, HC_CUDA_WEIGHTS);
-    float *outer = region(job, HC_CUDA_DECODED);
-    uint32_t *counts = region(job, HC_CUDA_COUNTS);
+    size_t n = (size_t)slot->count, blocks = hc_cuda_blocks_of(slot);
+    const struct hc_pair_grid *grids = hc_cuda_region_of(job, HC_CUDA_GRID);
+    struct hc_pair_search *results = hc_cuda_region_of(job, HC_CUDA_RESULTS);
+    const float *weights = hc_cuda_region_of(job, HC_CUDA_WEIGHTS);
+    float *outer = hc_cuda_region_of(job, HC_CUDA_DECODED);
+    uint32_t *counts = hc_cuda_region_of(job, HC_CUDA_COUNTS);
     hc_status status;
 
-    HC_TRY(load_weights(job, slot));
-    HC_TRY(launched(job, hc_pair_search_cuda(weights, n, NULL, grids, 1, NULL, results, stream), "pair_search"));
+    HC_TRY(hc_cuda_load_weights(job, slot));
+    HC_TRY(
+        hc_cuda_launched(job, hc_pair_search_cuda(weights, n, NULL, grids, 1, NULL, results, stream), "pair_search"));
     if (job->grids > 1) {
-        HC_TRY(launched(job, hc_pair_outer_cuda(weights, n, grids, outer, counts, stream), "pair_outer"));
-        HC_TRY(launched(
+        HC_TRY(hc_cuda_launched(job, hc_pair_outer_cuda(weights, n, grids, outer, counts, stream), "pair_outer"));
+        HC_TRY(hc_cuda_launched(
             job, hc_pair_search_cuda(outer, n, counts, grids + 1, job->grids - 1, NULL, results + blocks, stream),
             "pair_search"));
     }
@@ -252,38 +157,40 @@ done:
     return status;
 }
 
-static hc_status collect_encode(struct job *job, const struct hc_cuda_slot *slot)
+static hc_status collect_encode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     memcpy((uint8_t *)job->out + packed_offset(slot, job->bits), slot->packed, packed_bytes(slot, job->bits));
     return HC_OK;
 }
 
-static hc_status submit_encode(struct job *job, struct hc_cuda_slot *slot)
+static hc_status submit_encode(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     cudaStream_t stream = job->staging->device.stream;
-    uint32_t *codes = region(job, HC_CUDA_CODES);
+    uint32_t *codes = hc_cuda_region_of(job, HC_CUDA_CODES);
     hc_status status;
 
-    HC_TRY(load_weights(job, slot));
-    HC_TRY(launched(job,
-                    hc_pair_search_cuda(region(job, HC_CUDA_WEIGHTS), slot->count, NULL, region(job, HC_CUDA_GRID), 1,
-                                        codes, region(job, HC_CUDA_RESULTS), stream),
-                    "pair_search"));
-    HC_TRY(launched(job, hc_bitpack_cuda(codes, pairs_of(slot), job->bits, region(job, HC_CUDA_PACKED), stream),
-                    "bitpack"));
+    HC_TRY(hc_cuda_load_weights(job, slot));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_pair_search_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count, NULL,
+                                                hc_cuda_region_of(job, HC_CUDA_GRID), 1, codes,
+                                                hc_cuda_region_of(job, HC_CUDA_RESULTS), stream),
+                            "pair_search"));
+    HC_TRY(hc_cuda_launched(
+        job, hc_bitpack_cuda(codes, pairs_of(slot), job->bits, hc_cuda_region_of(job, HC_CUDA_PACKED), stream),
+        "bitpack"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_PACKED, slot->packed, packed_bytes(slot, job->bits), job->error));
 done:
     return status;
 }
 
-static hc_status collect_decode(struct job *job, const struct hc_cuda_slot *slot)
+static hc_status collect_decode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     job->faults += *slot->faults;
     memcpy((float *)job->out + slot->first, slot->results, (size_t)slot->count * sizeof(float));
     return HC_OK;
 }
 
-static hc_status submit_decode(struct job *job, struct hc_cuda_slot *slot)
+static hc_status submit_decode(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     hc_status status;
     HC_TRY(load_decoded(job, slot));
@@ -293,47 +200,37 @@ done:
     return status;
 }
 
-static hc_status collect_compare(struct job *job, const struct hc_cuda_slot *slot)
+static hc_status collect_compare(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     const struct hc_compare *results = (const void *)slot->results;
     struct hc_compare_sum *sum = job->out;
 
     job->faults += *slot->faults;
-    for (size_t b = 0; b < blocks_of(slot); b++)
+    for (size_t b = 0; b < hc_cuda_blocks_of(slot); b++)
         hc_compare_add_block(sum, &results[b]);
     return HC_OK;
 }
 
-static hc_status submit_compare(struct job *job, struct hc_cuda_slot *slot)
+static hc_status submit_compare(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     hc_status status;
-    HC_TRY(load_weights(job, slot));
+    HC_TRY(hc_cuda_load_weights(job, slot));
     HC_TRY(load_decoded(job, slot));
-    HC_TRY(launched(job,
-                    hc_compare_cuda(region(job, HC_CUDA_WEIGHTS), region(job, HC_CUDA_DECODED), slot->count,
-                                    region(job, HC_CUDA_RESULTS), job->staging->device.stream),
-                    "compare"));
-    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results, blocks_of(slot) * sizeof(struct hc_compare),
-                            job->error));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_compare_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS),
+                                            hc_cuda_region_of(job, HC_CUDA_DECODED), slot->count,
+                                            hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
+                            "compare"));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
+                            hc_cuda_blocks_of(slot) * sizeof(struct hc_compare), job->error));
 done:
     return status;
 }
 
 /* ---- The table ---------------------------------------------------------------------------- */
 
-static struct job new_job(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
-                          struct hc_error *error)
-{
-    return (struct job){.staging = engine->state,
-                        .kernels = engine->kernels,
-                        .error = error,
-                        .piece = piece,
-                        .first = first,
-                        .count = count};
-}
-
 /* Grids reach the device before the first chunk. */
-static hc_status run_with_grids(struct job *job, const struct hc_pair_grid *grids, size_t count)
+static hc_status run_with_grids(struct hc_cuda_job *job, const struct hc_pair_grid *grids, size_t count)
 {
     hc_status status = HC_OK;
     if (job->count == 0)
@@ -341,13 +238,13 @@ static hc_status run_with_grids(struct job *job, const struct hc_pair_grid *grid
     job->grids = count;
     HC_TRY(hc_cuda_device_enter(&job->staging->device, job->error));
     HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_GRID, grids, count * sizeof *grids, job->error));
-    HC_TRY(run(job));
+    HC_TRY(hc_cuda_run(job));
 done:
     return status;
 }
 
 /* So does the table of decoded values. All faults are counted before they are reported. */
-static hc_status run_with_table(struct job *job, const uint8_t *codes, unsigned bits, const float (*table)[2],
+static hc_status run_with_table(struct hc_cuda_job *job, const uint8_t *codes, unsigned bits, const float (*table)[2],
                                 uint32_t entries)
 {
     hc_status status = HC_OK;
@@ -361,7 +258,7 @@ static hc_status run_with_table(struct job *job, const uint8_t *codes, unsigned 
     job->entries = entries;
     HC_TRY(hc_cuda_device_enter(&job->staging->device, job->error));
     HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_TABLE, table, entries * sizeof *table, job->error));
-    HC_TRY(run(job));
+    HC_TRY(hc_cuda_run(job));
     if (job->faults > 0)
         status =
             hc_fail(job->error, HC_ERR_CORRUPT, "%llu codes are not in the codebook", (unsigned long long)job->faults);
@@ -372,18 +269,18 @@ done:
 static hc_status cuda_moments(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                               struct hc_moments_sum *sum, struct hc_error *error)
 {
-    struct job job = new_job(engine, piece, first, count, error);
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first, count, error);
     job.submit = submit_moments;
     job.collect = collect_moments;
     job.out = sum;
     hc_status status = hc_cuda_device_enter(&job.staging->device, error);
-    return status == HC_OK ? run(&job) : status;
+    return status == HC_OK ? hc_cuda_run(&job) : status;
 }
 
 static hc_status cuda_extent(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                              const struct hc_pair_grid *grid, struct hc_extent_sum *sum, struct hc_error *error)
 {
-    struct job job = new_job(engine, piece, first, count, error);
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first, count, error);
     job.submit = submit_extent;
     job.collect = collect_extent;
     job.out = sum;
@@ -394,7 +291,7 @@ static hc_status cuda_try(struct hc_engine *engine, const struct hc_piece *piece
                           const struct hc_pair_grid *grids, size_t grid_count, struct hc_search_sum *sums,
                           struct hc_error *error)
 {
-    struct job job = new_job(engine, piece, first, count, error);
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first, count, error);
     if (grid_count < 1 || grid_count > HC_CUDA_GRIDS)
         return hc_fail(error, HC_ERR_ARGUMENT, "cuda tries 1 to %d grids at once, not %zu", HC_CUDA_GRIDS, grid_count);
     job.submit = submit_try;
@@ -406,7 +303,7 @@ static hc_status cuda_try(struct hc_engine *engine, const struct hc_piece *piece
 static hc_status cuda_encode(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                              const struct hc_pair_grid *grid, unsigned bits, uint8_t *out, struct hc_error *error)
 {
-    struct job job = new_job(engine, piece, first, count, error);
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first, count, error);
     if (bits < 1 || bits > HC_CUDA_CODE_BITS)
         return hc_fail(error, HC_ERR_ARGUMENT, "codes of %u bits are more than cuda packs", bits);
     job.submit = submit_encode;
@@ -419,7 +316,7 @@ static hc_status cuda_encode(struct hc_engine *engine, const struct hc_piece *pi
 static hc_status cuda_decode(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
                              const float (*table)[2], uint32_t entries, float *out, struct hc_error *error)
 {
-    struct job job = new_job(engine, NULL, 0, count, error);
+    struct hc_cuda_job job = hc_cuda_job_of(engine, NULL, 0, count, error);
     job.submit = submit_decode;
     job.collect = collect_decode;
     job.out = out;
@@ -430,7 +327,7 @@ static hc_status cuda_compare(struct hc_engine *engine, const struct hc_piece *p
                               const uint8_t *in, unsigned bits, const float (*table)[2], uint32_t entries,
                               struct hc_compare_sum *sum, struct hc_error *error)
 {
-    struct job job = new_job(engine, piece, first, count, error);
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first, count, error);
     job.submit = submit_compare;
     job.collect = collect_compare;
     job.out = sum;
@@ -453,6 +350,11 @@ static const struct hc_engine_table cuda_table = {
     .pair_encode = cuda_encode,
     .pair_decode = cuda_decode,
     .pair_compare = cuda_compare,
+    .window_largest = hc_cuda_window_largest,
+    .window_squares = hc_cuda_window_squares,
+    .window_encode = hc_cuda_window_encode,
+    .window_decode = hc_cuda_window_decode,
+    .window_compare = hc_cuda_window_compare,
 };
 
 hc_status hc_engine_cuda(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, const char *spec,

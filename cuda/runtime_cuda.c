@@ -8,6 +8,7 @@
 #include "convert/convert_rows_cuda.h"
 #include "rms_norm/rms_norm_cuda.h"
 #include "rotary/rotary_cuda.h"
+#include "sampling/sampling_cuda.h"
 #include "silu/silu_cuda.h"
 #include "state.h"
 #include "window_decode/window_decode_cuda.h"
@@ -113,21 +114,21 @@ static struct hc_cuda_product_needs product_needs(const struct hc_needs *needs)
 static size_t attention_workspace(const struct hc_needs *needs)
 {
     const struct hc_decoder *decoder = needs->decoder;
-    size_t most = 0;
-    /* One query and many are made ready for in different ways. */
-    for (uint32_t count = 1; count <= needs->n;
-         count = count < needs->n && 2 * count > needs->n ? needs->n : 2 * count) {
-        const struct hc_attention_cuda attention = {.context = needs->context,
-                                                    .heads = decoder->heads,
-                                                    .key_value_heads = decoder->key_value_heads,
-                                                    .width = decoder->head_width,
-                                                    .window = decoder->window,
-                                                    .count = count,
-                                                    .most = needs->context};
-        size_t bytes = hc_attention_cuda_workspace(&attention);
-        most = bytes > most ? bytes : most;
-    }
-    return most;
+    const struct hc_attention_cuda most = {.context = needs->context,
+                                           .heads = decoder->heads,
+                                           .key_value_heads = decoder->key_value_heads,
+                                           .width = decoder->head_width,
+                                           .window = decoder->window,
+                                           .count = needs->n,
+                                           .most = needs->context};
+    return hc_attention_cuda_workspace(&most);
+}
+
+static size_t choice_workspace(uint32_t vocabulary)
+{
+    const struct hc_top_k_cuda top_k = {.vocabulary = vocabulary, .k = HC_TOP_K_CUDA, .temperature = 1, .top_p = 1};
+    size_t largest = hc_largest_cuda_workspace(vocabulary), some = hc_top_k_cuda_workspace(&top_k);
+    return largest > some ? largest : some;
 }
 
 /* Hands out a block piece by piece; base NULL: only counts. */
@@ -159,6 +160,9 @@ static void lay_out(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, 
     cuda->first = take(arena, sizeof *cuda->first);
     cuda->tokens = take(arena, needs->n * sizeof *cuda->tokens);
     cuda->faults = take(arena, sizeof *cuda->faults);
+    cuda->uniform = take(arena, sizeof *cuda->uniform);
+    cuda->chosen = take(arena, sizeof *cuda->chosen);
+    cuda->choice_workspace = take(arena, choice_workspace(needs->decoder->vocabulary));
 }
 
 static hc_status fill(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, size_t bytes, struct hc_error *error)
@@ -401,6 +405,39 @@ static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
     hc_cuda_queued(cuda, hc_add_cuda(x, y, n, cuda->device.stream), "add");
 }
 
+/* ---- Choices -------------------------------------------------------------------------------- */
+
+static void choose_top_k(struct hc_cuda_runtime *cuda, const float *logits, uint32_t vocabulary, uint32_t k,
+                         const struct hc_choice *choice)
+{
+    const struct hc_top_k_cuda options = {vocabulary, k, choice->temperature, choice->top_p, choice->min_p};
+    cuda->exchange->uniform = choice->uniform;
+    hc_cuda_queued(cuda,
+                   cudaMemcpyAsync(cuda->uniform, &cuda->exchange->uniform, sizeof *cuda->uniform,
+                                   cudaMemcpyHostToDevice, cuda->device.stream),
+                   "cudaMemcpyAsync to the device");
+    hc_cuda_queued(
+        cuda, hc_top_k_cuda(logits, &options, cuda->uniform, cuda->choice_workspace, cuda->chosen, cuda->device.stream),
+        "top_k");
+}
+
+static bool choose(struct hc_runtime *runtime, const float *logits, uint32_t vocabulary, const struct hc_choice *choice,
+                   int32_t *token)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    const uint32_t k = choice->top_k > 0 && choice->top_k < vocabulary ? choice->top_k : vocabulary;
+    if (choice->temperature > 0 && k > HC_TOP_K_CUDA)
+        return false;
+    if (choice->temperature > 0)
+        choose_top_k(cuda, logits, vocabulary, k, choice);
+    else
+        hc_cuda_queued(cuda,
+                       hc_largest_cuda(logits, vocabulary, cuda->choice_workspace, cuda->chosen, cuda->device.stream),
+                       "largest");
+    copy_out(runtime, cuda->chosen, sizeof *token, token);
+    return true;
+}
+
 /* ---- The table ------------------------------------------------------------------------------ */
 
 static uint32_t take_faults(struct hc_cuda_runtime *cuda)
@@ -469,6 +506,7 @@ static const struct hc_runtime_table table = {
     .attend = attend,
     .gate = gate,
     .add = add,
+    .choose = choose,
     .finish = finish,
 };
 

@@ -2,31 +2,44 @@
 
 #include <string.h>
 
+#include "window_rows/window_rows_cuda.h"
+
 enum {
     ALIGNMENT = 256,
     /* Packed codes are read in words, two at a time: beyond their end, too. */
     PACKED_BYTES = HC_CUDA_CHUNK_PAIRS / 8 * HC_CUDA_CODE_BITS + ALIGNMENT,
-    SLOT_BYTES = HC_CUDA_CHUNK * 4 * 2 + PACKED_BYTES + ALIGNMENT
+    ROWS_BYTES = HC_CUDA_BAND_ROWS * sizeof(struct hc_window_fitted),
+    SLOT_BYTES = HC_CUDA_CHUNK * 4 * 2 + ROWS_BYTES + PACKED_BYTES + ALIGNMENT
 };
 
 static const size_t region_bytes[HC_CUDA_REGIONS] = {
     [HC_CUDA_RAW] = (size_t)HC_CUDA_CHUNK * 2,
     [HC_CUDA_WEIGHTS] = (size_t)HC_CUDA_CHUNK * sizeof(float),
     [HC_CUDA_DECODED] = (size_t)HC_CUDA_CHUNK * sizeof(float),
+    /* The largest: pair_try's. */
+    [HC_CUDA_RESULTS] = (size_t)HC_CUDA_GRIDS * HC_CUDA_CHUNK_BLOCKS * sizeof(struct hc_pair_search),
+    [HC_CUDA_LAYOUT] = HC_CUDA_LAYOUT_BYTES,
     [HC_CUDA_CODES] = (size_t)HC_CUDA_CHUNK_PAIRS * sizeof(uint32_t),
     [HC_CUDA_PACKED] = PACKED_BYTES,
     [HC_CUDA_TABLE] = ((size_t)1 << HC_CUDA_CODE_BITS) * sizeof(float[2]),
     [HC_CUDA_GRID] = HC_CUDA_GRIDS * sizeof(struct hc_pair_grid),
     [HC_CUDA_COUNTS] = HC_CUDA_CHUNK_BLOCKS * sizeof(uint32_t),
     [HC_CUDA_FAULTS] = sizeof(uint32_t),
-    /* The largest: pair_try's. */
-    [HC_CUDA_RESULTS] = (size_t)HC_CUDA_GRIDS * HC_CUDA_CHUNK_BLOCKS * sizeof(struct hc_pair_search),
+    [HC_CUDA_LARGEST] = HC_CUDA_WIDEST * sizeof(float),
+    [HC_CUDA_NON_FINITE] = sizeof(uint64_t),
+    [HC_CUDA_TO_UNITS] = HC_CUDA_WIDEST * sizeof(double),
+    [HC_CUDA_SUMS] = HC_CUDA_WIDEST * sizeof(uint64_t),
+    [HC_CUDA_TO_CODE] = HC_CUDA_WIDEST * sizeof(float),
+    [HC_CUDA_FROM_CODE] = HC_CUDA_WIDEST * sizeof(float),
+    [HC_CUDA_VALUES] = sizeof(uint16_t) << HC_WINDOW_MAX_LENGTH,
+    [HC_CUDA_ROWS] = HC_CUDA_BAND * sizeof(float),
+    [HC_CUDA_ROW_FACTORS] = HC_CUDA_BAND_ROWS * sizeof(float),
+    [HC_CUDA_TILES] = HC_CUDA_BAND * sizeof(int16_t),
+    [HC_CUDA_TILE_CODES] = HC_CUDA_BAND / 8 * HC_WINDOW_MAX_K,
+    [HC_CUDA_SCALES] = (HC_CUDA_BAND_ROWS + HC_TILE) * sizeof(uint16_t),
+    [HC_CUDA_FITTED] = HC_CUDA_BAND_ROWS * sizeof(struct hc_window_fitted),
+    [HC_CUDA_WORKSPACE] = HC_CUDA_WORKSPACE_BYTES,
 };
-
-static size_t aligned(size_t bytes)
-{
-    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
 
 hc_status hc_cuda_upload(struct hc_cuda_staging *staging, enum hc_cuda_region region, const void *from, size_t bytes,
                          struct hc_error *error)
@@ -44,18 +57,36 @@ hc_status hc_cuda_download(struct hc_cuda_staging *staging, enum hc_cuda_region 
     return hc_cuda_check(&staging->device, result, "cudaMemcpyAsync from the device", error);
 }
 
+/* Where the region begins that comes after `region`, if that begins at `offset`. */
+static size_t next_offset(enum hc_cuda_region region, size_t offset)
+{
+    return offset + (region_bytes[region] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* An engine does one thing at a time, so what the methods do not share lies in the same place. Returns all bytes. */
+static size_t place_regions(size_t offsets[HC_CUDA_REGIONS])
+{
+    size_t own = 0, offset = 0, end = 0;
+    for (enum hc_cuda_region i = 0; i < HC_CUDA_REGIONS; i++) {
+        if (i == HC_CUDA_CODES)
+            own = offset;
+        if (i == HC_CUDA_LARGEST)
+            offset = own;
+        offsets[i] = offset;
+        offset = next_offset(i, offset);
+        end = offset > end ? offset : end;
+    }
+    return end;
+}
+
 static hc_status allocate_arena(struct hc_cuda_staging *staging, struct hc_error *error)
 {
-    size_t bytes = 0, offset = 0;
-    for (int i = 0; i < HC_CUDA_REGIONS; i++)
-        bytes += aligned(region_bytes[i]);
+    size_t offsets[HC_CUDA_REGIONS];
     void *arena;
-    hc_status status = hc_cuda_allocate(&staging->device, bytes, &arena, error);
+    hc_status status = hc_cuda_allocate(&staging->device, place_regions(offsets), &arena, error);
     staging->arena = arena;
-    for (int i = 0; status == HC_OK && i < HC_CUDA_REGIONS; i++) {
-        staging->region[i] = staging->arena + offset;
-        offset += aligned(region_bytes[i]);
-    }
+    for (int i = 0; status == HC_OK && i < HC_CUDA_REGIONS; i++)
+        staging->region[i] = staging->arena + offsets[i];
     return status;
 }
 
@@ -68,8 +99,9 @@ static hc_status allocate_slots(struct hc_cuda_staging *staging, struct hc_error
         struct hc_cuda_slot *slot = &staging->slot[i];
         slot->weights = staging->pinned + (size_t)i * SLOT_BYTES;
         slot->results = slot->weights + HC_CUDA_CHUNK * sizeof(float);
-        slot->faults = (void *)(slot->results + HC_CUDA_CHUNK * sizeof(float));
-        slot->packed = slot->results + HC_CUDA_CHUNK * sizeof(float) + ALIGNMENT;
+        slot->rows = slot->results + HC_CUDA_CHUNK * sizeof(float);
+        slot->faults = (void *)(slot->rows + ROWS_BYTES);
+        slot->packed = slot->rows + ROWS_BYTES + ALIGNMENT;
         status = hc_cuda_check(&staging->device, cudaEventCreateWithFlags(&slot->done, cudaEventDisableTiming),
                                "cudaEventCreateWithFlags", error);
     }
@@ -78,7 +110,7 @@ static hc_status allocate_slots(struct hc_cuda_staging *staging, struct hc_error
 
 hc_status hc_cuda_staging_open(struct hc_cuda_staging *staging, const char *spec, struct hc_error *error)
 {
-    memset(staging, 0, sizeof *staging);
+    *staging = (struct hc_cuda_staging){.band = HC_CUDA_CHUNK};
     hc_status status = hc_cuda_device_open(&staging->device, spec, error);
     if (status == HC_OK)
         status = allocate_arena(staging, error);

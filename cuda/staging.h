@@ -9,6 +9,7 @@
 
 #include "device.h"
 #include "engine.h"
+#include "window_frame.h"
 
 enum {
     /* Weights: a block of threads for every multiprocessor of the largest devices, and a few chunks to each stretch
@@ -21,18 +22,47 @@ enum {
     HC_CUDA_SLOTS = 2
 };
 
+/* `window`: the rows of a band (engine_cuda_window.h) and its tiles, if it is not a single row of tiles of the widest
+ * matrices; and their size. */
+enum {
+    HC_CUDA_BAND_ROWS = 8192,
+    HC_CUDA_WIDEST = HC_WINDOW_MAX_COLUMNS,
+    HC_CUDA_BAND = HC_TILE * HC_CUDA_WIDEST,
+    HC_CUDA_LAYOUT_BYTES = 1 << 19,
+    /* Of the encoder: long windows take up to 2 MB for each tile under way, of which there are a few hundred. */
+    HC_CUDA_WORKSPACE_BYTES = 1 << 29
+};
+
 /* Regions of the arena, aligned to 256 bytes. */
 enum hc_cuda_region {
+    /* Of both methods */
     HC_CUDA_RAW,     /* a chunk in a type of 2 bytes, as it lies in the file */
     HC_CUDA_WEIGHTS, /* a chunk in float32 */
     HC_CUDA_DECODED, /* the same, decoded; in pair_try the outer pairs of each block */
-    HC_CUDA_CODES,   /* one word per pair */
-    HC_CUDA_PACKED,
-    HC_CUDA_TABLE,   /* room for the largest */
-    HC_CUDA_GRID,    /* HC_CUDA_GRIDS of them */
-    HC_CUDA_COUNTS,  /* one word per block */
-    HC_CUDA_FAULTS,  /* one word */
     HC_CUDA_RESULTS, /* per block and grid */
+    HC_CUDA_LAYOUT,  /* of the encoder of `window`, kept from call to call */
+    /* Of `pair` */
+    HC_CUDA_CODES, /* one word per pair */
+    HC_CUDA_PACKED,
+    HC_CUDA_TABLE,  /* room for the largest */
+    HC_CUDA_GRID,   /* HC_CUDA_GRIDS of them */
+    HC_CUDA_COUNTS, /* one word per block */
+    HC_CUDA_FAULTS, /* one word */
+    /* Of `window`; in the same place as those of `pair` */
+    HC_CUDA_LARGEST,     /* per column */
+    HC_CUDA_NON_FINITE,  /* a count */
+    HC_CUDA_TO_UNITS,    /* per column */
+    HC_CUDA_SUMS,        /* per column */
+    HC_CUDA_TO_CODE,     /* per column */
+    HC_CUDA_FROM_CODE,   /* per column */
+    HC_CUDA_VALUES,      /* of codes, in half precision */
+    HC_CUDA_ROWS,        /* a band in its frame */
+    HC_CUDA_ROW_FACTORS, /* per row of a band */
+    HC_CUDA_TILES,       /* a band as the coder wants it */
+    HC_CUDA_TILE_CODES,
+    HC_CUDA_SCALES, /* per row, half precision */
+    HC_CUDA_FITTED, /* per row */
+    HC_CUDA_WORKSPACE,
     HC_CUDA_REGIONS
 };
 
@@ -40,6 +70,7 @@ struct hc_cuda_slot {
     uint8_t *weights;      /* pinned: a chunk on its way to the device, up to 4 bytes per weight */
     uint8_t *packed;       /* pinned: packed codes, either way */
     uint8_t *results;      /* pinned: what came back; a chunk of float32 at most */
+    uint8_t *rows;         /* pinned: what came back for every row of a band */
     uint32_t *faults;      /* pinned: one word that came back */
     cudaEvent_t done;      /* after the last work on this slot */
     bool busy;             /* work was queued, and its results have not been taken */
@@ -48,6 +79,8 @@ struct hc_cuda_slot {
 
 struct hc_cuda_staging {
     struct hc_cuda_device device;
+    uint64_t band;                   /* weights that make a band of `window`: HC_CUDA_CHUNK, and less in tests */
+    struct hc_window_code layout_of; /* what HC_CUDA_LAYOUT is for; k = 0: for nothing */
     uint8_t *arena;
     void *region[HC_CUDA_REGIONS];
     uint8_t *pinned;

@@ -38,8 +38,12 @@ struct hc_cuda_runtime {
     uint32_t *first;     /* of a recorded step */
     int32_t *tokens;     /* of a step */
     uint32_t *faults;    /* codes that are in no table */
+    double *uniform;     /* of a choice, and */
+    int32_t *chosen;     /* its token */
+    void *choice_workspace;
     /* Pinned: what goes to the device at the beginning of a step, and comes back at its end. */
     struct hc_cuda_exchange {
+        double uniform;
         uint32_t first, faults;
         int32_t tokens[];
     } * exchange;

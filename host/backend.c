@@ -19,6 +19,13 @@ static hc_status find(const char *device, const struct hc_backend **found, const
     return hc_fail(error, HC_ERR_ARGUMENT, "unknown device '%s': cpu, cuda or cuda:N", device);
 }
 
+hc_status hc_backend_check(const char *device, struct hc_error *error)
+{
+    const struct hc_backend *backend;
+    const char *spec;
+    return is_cpu(device) ? HC_OK : find(device, &backend, &spec, error);
+}
+
 hc_status hc_backend_engine(const char *device, struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
                             struct hc_error *error)
 {

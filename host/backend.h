@@ -21,6 +21,9 @@ struct hc_backend {
  * cuda/backends_cuda.c has "cuda". */
 extern const struct hc_backend hc_backends[];
 
+/* Whether there is such a device in this build. */
+hc_status hc_backend_check(const char *device, struct hc_error *error);
+
 /* Opens on a device: NULL or "cpu", or a registered name, with a colon and more behind it or without. */
 hc_status hc_backend_engine(const char *device, struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
                             struct hc_error *error);

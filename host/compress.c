@@ -676,6 +676,7 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
     run.method = hc_method_find(options->method);
     if (!run.method)
         return hc_fail(error, HC_ERR_ARGUMENT, "unknown method '%s'", options->method);
+    HC_TRY(hc_context_need_engine(context));
     HC_TRY(run.method->options(options, &method_options, error));
     HC_TRY(check_patterns(&options->only, error));
     HC_TRY(check_patterns(&options->keep, error));

@@ -43,7 +43,14 @@ hc_status hc_context_create(hc_context **out, const hc_context_options *options)
     context->user = options->user;
     if (options->device && !(context->device = strdup(options->device)))
         return hc_no_memory(&context->error);
-    return hc_backend_engine(context->device, &context->engine, &context->kernels, context->threads, &context->error);
+    return hc_backend_check(context->device, &context->error);
+}
+
+hc_status hc_context_need_engine(hc_context *context)
+{
+    return context->engine.table ? HC_OK
+                                 : hc_backend_engine(context->device, &context->engine, &context->kernels,
+                                                     context->threads, &context->error);
 }
 
 void hc_context_destroy(hc_context *context)

@@ -9,10 +9,13 @@ struct hc_context {
     hc_tier tier; /* in force */
     int threads;  /* in force */
     char *device; /* as the options named it; NULL: the CPU */
-    struct hc_engine engine;
+    struct hc_engine engine; /* hc_context_need_engine */
     hc_progress_fn progress;
     void *user;
     struct hc_error error;
 };
+
+/* Opens the engine on the context's device, once: it takes memory there that a network may want. */
+hc_status hc_context_need_engine(hc_context *context);
 
 #endif

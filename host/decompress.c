@@ -374,6 +374,7 @@ hc_status hc_decompress(hc_context *context, const char *input, const char *outp
     struct hc_error *error = &context->error;
     struct restore restore = {.options = options};
     hc_status status;
+    HC_TRY(hc_context_need_engine(context));
     HC_TRY(check_options(options, error));
     HC_TRY(hc_model_load(input, &restore.model, error));
     if (!restore.model->compressed) {

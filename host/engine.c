@@ -17,11 +17,3 @@ void hc_compare_add_block(struct hc_compare_sum *sum, const struct hc_compare *b
     if (block->max_abs_error > sum->max_abs_error)
         sum->max_abs_error = block->max_abs_error;
 }
-
-hc_status hc_engine_has_window(const struct hc_engine *engine, struct hc_error *error)
-{
-    return engine->table->window_encode
-               ? HC_OK
-               : hc_fail(error, HC_ERR_UNSUPPORTED, "the method window does not run on device %s; use the CPU",
-                         engine->table->name);
-}

@@ -111,9 +111,6 @@ struct hc_engine_table {
                                 const float *decoded, struct hc_compare_sum *sum, struct hc_error *error);
 };
 
-/* The functions of `window` are NULL where an engine lacks them. */
-hc_status hc_engine_has_window(const struct hc_engine *engine, struct hc_error *error);
-
 /* The CPU's. `kernels` must outlive it. */
 hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
                         struct hc_error *error);

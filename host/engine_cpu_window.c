@@ -9,9 +9,6 @@
 
 enum { TILES_AT_ONCE = 8 };
 
-/* Rows of less than this, relative to the column scales, vanish: half precision has no scale for them. */
-static const double least_scale = 0x1p-25;
-
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -174,7 +171,7 @@ static float prepare_row(const struct job *job, uint64_t row, float *out)
     kernels->window_rows.scale(out, padded, frame->to_code);
     kernels->hadamard.blocks(out, padded, frame->block);
     double deviation = sqrt(kernels->window_rows.energy(out, padded) / (double)padded);
-    return deviation >= least_scale ? (float)((double)job->coder->full_scale / deviation) : 0;
+    return deviation >= HC_WINDOW_LEAST_SCALE ? (float)((double)job->coder->full_scale / deviation) : 0;
 }
 
 /* Tile row number i of the job. */

@@ -488,7 +488,9 @@ hc_status hc_model_read(hc_context *context, const hc_model *model, uint64_t ind
     float *buffer = malloc(HC_MODEL_STRETCH * sizeof *buffer);
     if (!buffer)
         return hc_no_memory(error);
-    hc_status status = decode_window(&context->engine, tensor, &window, buffer, error);
+    hc_status status = hc_context_need_engine(context);
+    if (status == HC_OK)
+        status = decode_window(&context->engine, tensor, &window, buffer, error);
     free(buffer);
     return status;
 }

@@ -7,7 +7,7 @@
 
 enum {
     DEFAULT_BATCH = 128,
-    MAX_BATCH = 1 << 16 /* no more at once: heads of all its positions are counted in 32 bits */
+    MAX_BATCH = UINT16_MAX /* no more at once: so many blocks has a grid of a GPU, and 32 bits count all heads */
 };
 
 void hc_sequence_options_init(hc_sequence_options *options)

@@ -305,6 +305,7 @@ hc_status hc_verify(hc_context *context, const char *directory, const char *agai
     json_t *manifest = NULL;
     hc_status status;
     *report = (hc_verify_report){0};
+    HC_TRY(hc_context_need_engine(context));
     HC_TRY(read_manifest(&check, &manifest, error));
     HC_TRY(check_files(&check, manifest, error));
     HC_TRY(open_model(&check, manifest, error));

@@ -261,14 +261,11 @@ static hc_status decode_rows(struct hc_engine *engine, struct window_decoder *de
 {
     uint64_t columns = decoder->frame.columns;
     uint64_t begin = first / columns, end = (first + count + columns - 1) / columns;
-    hc_status status = hc_engine_has_window(engine, error);
     *at = first - begin * columns;
-    *rows = status == HC_OK ? malloc((end - begin) * columns * sizeof **rows) : NULL;
-    if (status == HC_OK && !*rows)
-        status = hc_no_memory(error);
-    return status == HC_OK ? engine->table->window_decode(engine, &decoder->frame, &decoder->coder, decoder->codes,
-                                                          decoder->scales, begin, end - begin, *rows, error)
-                           : status;
+    *rows = malloc((end - begin) * columns * sizeof **rows);
+    return *rows ? engine->table->window_decode(engine, &decoder->frame, &decoder->coder, decoder->codes,
+                                                decoder->scales, begin, end - begin, *rows, error)
+                 : hc_no_memory(error);
 }
 
 static hc_status window_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, float *out,
@@ -415,7 +412,6 @@ static hc_status window_encode(struct hc_engine *engine, const struct hc_piece *
     const struct hc_window_code *code = hc_window_code_find(rate, (unsigned)window->length);
     struct encoding e = {.engine = engine, .piece = piece};
     hc_status status;
-    HC_TRY(hc_engine_has_window(engine, error));
     HC_TRY(hc_window_frame_fit(&e.frame, engine, piece, window->columns, seed_of(piece), NULL, &coded->kept_because,
                                error));
     if (!coded->kept_because && !is_smaller(piece, &e.frame, rate))
@@ -629,7 +625,6 @@ static hc_status window_share(struct hc_engine *engine, const struct hc_source *
     hc_status status = sharing.numbers && sharing.tensors && sharing.k ? HC_OK : hc_no_memory(error);
     if (status != HC_OK)
         goto done;
-    HC_TRY(hc_engine_has_window(engine, error));
     tell_unmatched(source, options);
     HC_TRY(gather(engine, source, options, ticker, &sharing, rates, error));
     if (sharing.count == 0)

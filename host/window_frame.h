@@ -12,6 +12,10 @@ enum {
     HC_WINDOW_MIN_EXPONENT = -126 /* no scale is below the normal range, so that its inverse is finite */
 };
 
+/* Rows of a root mean square of less than this, relative to the column scales, vanish: half precision has no scale for
+ * them. */
+#define HC_WINDOW_LEAST_SCALE 0x1p-25
+
 struct hc_window_frame {
     uint64_t rows, columns;           /* of the matrix */
     uint64_t tile_rows, tile_columns; /* padded with zeros to whole tiles */

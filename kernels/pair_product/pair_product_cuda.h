@@ -1,9 +1,9 @@
 /* Products of `pair` matrices with the inputs of n positions on a GPU, straight from the codes; and rows of them.
  *
- * Codes of `bits` bits lie one behind the other, least significant bit first (bitpack.h), code i for the weights 2 i and
- * 2 i + 1 of the matrix, row-major. A code is the index of its decoded pair in the table; one that is not in the table
- * counts as zeros, and adds 1 to *faults. Values of products are the table's in half precision; they are summed in
- * float32, in an order that depends on shapes and n alone.
+ * Codes of `bits` bits lie one behind the other, least significant bit first (bitpack.h), code i for the weights 2 i
+ * and 2 i + 1 of the matrix, row-major. A code is the index of its decoded pair in the table; one that is not in the
+ * table counts as zeros, and adds 1 to *faults. Values of products are the table's in half precision; they are summed
+ * in float32, in an order that depends on shapes and n alone.
  *
  * All pointers are device memory but those of the structures themselves. Launchers queue on `stream` and return the
  * launch error. Workspaces are those of window_product_cuda.h.
@@ -20,9 +20,9 @@ extern "C" {
 #endif
 
 struct hc_pair_matrix_cuda {
-    const uint8_t *codes;   /* 4-byte aligned; 8 bytes beyond the last may be read */
-    unsigned bits;          /* 1 to 24 */
-    const uint16_t *table;  /* [entries][2], half precision */
+    const uint8_t *codes;  /* 4-byte aligned; 8 bytes beyond the last may be read */
+    unsigned bits;         /* 1 to 24 */
+    const uint16_t *table; /* [entries][2], half precision */
     uint32_t entries;
     size_t rows, columns;   /* columns even for products */
     const uint16_t *halves; /* n x padded (to 16), as hc_window_input_cuda made them without factors */
@@ -39,8 +39,8 @@ size_t hc_pair_product_cuda_workspace(const struct hc_pair_matrix_cuda *matrices
 cudaError_t hc_pair_product_cuda(const struct hc_pair_matrix_cuda *matrices, unsigned count, size_t n, void *workspace,
                                  cudaStream_t stream);
 
-/* Rows first_row .. first_row + rows - 1 as half-precision numbers, out_stride apart, padded with zeros from columns on;
- * any number of columns. */
+/* Rows first_row .. first_row + rows - 1 as half-precision numbers, out_stride apart, padded with zeros from columns
+ * on; any number of columns. */
 cudaError_t hc_pair_panel_cuda(const struct hc_pair_matrix_cuda *matrix, size_t first_row, size_t rows, uint16_t *out,
                                size_t out_stride, cudaStream_t stream);
 

@@ -1,5 +1,6 @@
-/* CUDA version of rms_norm.h: the sum of squares in float32 in an order of its own, so a few units in the last place from
- * the CPU's. All pointers are device memory; the launcher queues on `stream`, and returns the launch error. */
+/* CUDA version of rms_norm.h: the sum of squares in float32 in an order of its own, which depends on width alone: so a
+ * few units in the last place from the CPU's. All pointers are device memory; the launcher queues on `stream`, and
+ * returns the launch error. */
 #ifndef HC_KERNELS_RMS_NORM_CUDA_H
 #define HC_KERNELS_RMS_NORM_CUDA_H
 

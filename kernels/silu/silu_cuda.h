@@ -1,5 +1,5 @@
-/* CUDA version of silu.h, with expf for exp. All pointers are device memory; the launcher queues on `stream`, and returns
- * the launch error. */
+/* CUDA version of silu.h: the same bits, but for NaN payloads. All pointers are device memory; launchers queue on
+ * `stream`, and return the launch error. */
 #ifndef HC_KERNELS_SILU_CUDA_H
 #define HC_KERNELS_SILU_CUDA_H
 

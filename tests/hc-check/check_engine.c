@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_engine_window.h"
 #include "engine_scenes.h"
 
 static void exact(struct check *c, const char *what, const struct hc_exact_sum *expected,
@@ -277,5 +278,10 @@ const struct check_op check_engine[] = {
     {"engine.pair_encode", "weight", CHECK_ENGINE, NULL, run_encode, bench_encode},
     {"engine.pair_decode", "weight", CHECK_ENGINE, NULL, run_decode, bench_decode},
     {"engine.pair_compare", "weight", CHECK_ENGINE, NULL, run_compare, bench_compare},
+    {"engine.window_largest", "weight", CHECK_ENGINE, NULL, check_window_largest, NULL},
+    {"engine.window_squares", "weight", CHECK_ENGINE, NULL, check_window_squares, NULL},
+    {"engine.window_encode", "weight", CHECK_ENGINE, NULL, check_window_encode_stretch, NULL},
+    {"engine.window_decode", "weight", CHECK_ENGINE, NULL, check_window_decode_rows, NULL},
+    {"engine.window_compare", "weight", CHECK_ENGINE, NULL, check_window_compare, NULL},
     {0},
 };

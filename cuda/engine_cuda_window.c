@@ -1,0 +1,498 @@
+#include "engine_cuda_window.h"
+
+#include <string.h>
+
+#include "compare/compare_cuda.h"
+#include "hadamard/hadamard_cuda.h"
+#include "job.h"
+#include "window_decode/window_decode_cuda.h"
+#include "window_encode/window_encode_cuda.h"
+#include "window_rows/window_rows_cuda.h"
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static hc_status check_columns(uint64_t columns, struct hc_error *error)
+{
+    return columns <= HC_CUDA_WIDEST
+               ? HC_OK
+               : hc_fail(error, HC_ERR_ARGUMENT, "%llu columns are more than cuda takes", (unsigned long long)columns);
+}
+
+/* Rows of so many weights that go through the device together. */
+static uint64_t rows_at_once(const struct hc_cuda_job *job, uint64_t width)
+{
+    uint64_t rows = min_u64(job->staging->band / width, HC_CUDA_BAND_ROWS);
+    return rows > 0 ? rows : 1;
+}
+
+/* A copy that is complete when it returns. */
+static hc_status fetch(const struct hc_cuda_job *job, enum hc_cuda_region region, void *to, size_t bytes)
+{
+    hc_status status = hc_cuda_download(job->staging, region, to, bytes, job->error);
+    return status == HC_OK
+               ? hc_cuda_launched(job, cudaStreamSynchronize(job->staging->device.stream), "cudaStreamSynchronize")
+               : status;
+}
+
+/* ---- Columns ------------------------------------------------------------------------------ */
+
+/* Results gather on the device: nothing is taken before the end. */
+static hc_status collect_nothing(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    (void)job, (void)slot;
+    return HC_OK;
+}
+
+static struct hc_cuda_job rows_job(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                   uint64_t rows, struct hc_error *error)
+{
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first_row * piece->columns, rows * piece->columns, error);
+    job.chunk = rows_at_once(&job, piece->columns) * piece->columns;
+    job.collect = collect_nothing;
+    return job;
+}
+
+static hc_status submit_largest(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    uint64_t columns = job->piece->columns;
+    hc_status status = hc_cuda_load_weights(job, slot);
+    if (status != HC_OK)
+        return status;
+    return hc_cuda_launched(job,
+                            hc_window_largest_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count / columns,
+                                                   columns, hc_cuda_region_of(job, HC_CUDA_LARGEST),
+                                                   hc_cuda_region_of(job, HC_CUDA_NON_FINITE),
+                                                   job->staging->device.stream),
+                            "window_largest");
+}
+
+hc_status hc_cuda_window_largest(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                 uint64_t rows, float *largest, uint64_t *non_finite, struct hc_error *error)
+{
+    hc_status status = check_columns(piece->columns, error);
+    if (status != HC_OK || rows * piece->columns == 0)
+        return status;
+    struct hc_cuda_job job = rows_job(engine, piece, first_row, rows, error);
+    size_t bytes = piece->columns * sizeof *largest;
+    job.submit = submit_largest;
+    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
+    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_LARGEST, largest, bytes, error));
+    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_NON_FINITE, non_finite, sizeof *non_finite, error));
+    HC_TRY(hc_cuda_run(&job));
+    HC_TRY(fetch(&job, HC_CUDA_LARGEST, largest, bytes));
+    HC_TRY(fetch(&job, HC_CUDA_NON_FINITE, non_finite, sizeof *non_finite));
+done:
+    if (status != HC_OK)
+        hc_cuda_settle(&job);
+    return status;
+}
+
+static hc_status submit_squares(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    uint64_t columns = job->piece->columns;
+    hc_status status = hc_cuda_load_weights(job, slot);
+    if (status != HC_OK)
+        return status;
+    return hc_cuda_launched(job,
+                            hc_window_squares_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count / columns,
+                                                   columns, hc_cuda_region_of(job, HC_CUDA_TO_UNITS),
+                                                   hc_cuda_region_of(job, HC_CUDA_SUMS), job->staging->device.stream),
+                            "window_squares");
+}
+
+hc_status hc_cuda_window_squares(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
+                                 uint64_t rows, const double *to_units, uint64_t *sums, struct hc_error *error)
+{
+    hc_status status = check_columns(piece->columns, error);
+    if (status != HC_OK || rows * piece->columns == 0)
+        return status;
+    struct hc_cuda_job job = rows_job(engine, piece, first_row, rows, error);
+    size_t bytes = piece->columns * sizeof *sums;
+    job.submit = submit_squares;
+    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
+    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_TO_UNITS, to_units, piece->columns * sizeof *to_units, error));
+    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_SUMS, sums, bytes, error));
+    HC_TRY(hc_cuda_run(&job));
+    HC_TRY(fetch(&job, HC_CUDA_SUMS, sums, bytes));
+done:
+    if (status != HC_OK)
+        hc_cuda_settle(&job);
+    return status;
+}
+
+/* ---- Encoding ----------------------------------------------------------------------------- */
+
+struct encoding {
+    const struct hc_window_frame *frame;
+    const struct hc_window_coder *coder;
+    const struct hc_window_result *result;
+    uint64_t padded;     /* columns */
+    uint64_t chunk_rows; /* that are uploaded, and restored, together */
+    bool whole;          /* bands are as small: all results come through pinned memory */
+    unsigned at_once;    /* tiles that the device encodes at a time */
+};
+
+/* Rows of the call, and of tiles. */
+struct band {
+    uint64_t row, rows, tile_row, tile_rows;
+};
+
+static struct band band_of(const struct encoding *e, const struct hc_cuda_slot *slot)
+{
+    uint64_t row = slot->first / e->frame->columns, rows = slot->count / e->frame->columns;
+    return (struct band){row, rows, row / HC_TILE, (rows + HC_TILE - 1) / HC_TILE};
+}
+
+static uint64_t tiles_of(const struct encoding *e, const struct band *band)
+{
+    return band->tile_rows * e->frame->tile_columns;
+}
+
+static cudaStream_t stream_of(const struct hc_cuda_job *job)
+{
+    return job->staging->device.stream;
+}
+
+/* Brings rows of a band to HC_CUDA_WEIGHTS. */
+static hc_status load_rows(struct hc_cuda_job *job, const struct hc_cuda_slot *slot, uint64_t row, uint64_t rows)
+{
+    struct hc_cuda_slot part = *slot;
+    part.first += row * job->piece->columns;
+    part.count = rows * job->piece->columns;
+    return hc_cuda_load_weights(job, &part);
+}
+
+/* Brings the band to HC_CUDA_ROWS, in its frame. */
+static hc_status frame_band(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    const struct encoding *e = job->window;
+    const struct band band = band_of(e, slot);
+    float *rows = hc_cuda_region_of(job, HC_CUDA_ROWS);
+    hc_status status;
+    for (uint64_t at = 0; at < band.rows; at += e->chunk_rows) {
+        uint64_t count = min_u64(e->chunk_rows, band.rows - at);
+        if (at > 0) /* the slot has room for a chunk only */
+            HC_TRY(hc_cuda_launched(job, cudaStreamSynchronize(stream_of(job)), "cudaStreamSynchronize"));
+        HC_TRY(load_rows(job, slot, at, count));
+        HC_TRY(hc_cuda_launched(job,
+                                hc_window_scale_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), count, e->frame->columns,
+                                                     e->padded, hc_cuda_region_of(job, HC_CUDA_TO_CODE),
+                                                     rows + at * e->padded, stream_of(job)),
+                                "window_scale"));
+    }
+    size_t missing = (band.tile_rows * HC_TILE - band.rows) * e->padded * sizeof *rows;
+    HC_TRY(hc_cuda_launched(job, cudaMemsetAsync(rows + band.rows * e->padded, 0, missing, stream_of(job)),
+                            "cudaMemsetAsync"));
+    HC_TRY(hc_cuda_launched(job, hc_hadamard_cuda(rows, band.rows * e->padded, e->frame->block, stream_of(job)),
+                            "hadamard"));
+done:
+    return status;
+}
+
+/* From HC_CUDA_ROWS to HC_CUDA_TILES. */
+static hc_status make_tiles(struct hc_cuda_job *job, const struct band *band)
+{
+    const struct encoding *e = job->window;
+    const float *rows = hc_cuda_region_of(job, HC_CUDA_ROWS);
+    float *factors = hc_cuda_region_of(job, HC_CUDA_ROW_FACTORS);
+    hc_status status;
+    HC_TRY(hc_cuda_launched(job,
+                            hc_window_factors_cuda(rows, band->tile_rows * HC_TILE, e->padded, e->coder->full_scale,
+                                                   HC_WINDOW_LEAST_SCALE, factors, stream_of(job)),
+                            "window_factors"));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_window_tiles_cuda(rows, band->tile_rows, e->frame->tile_columns, factors,
+                                                 hc_cuda_region_of(job, HC_CUDA_TILES), stream_of(job)),
+                            "window_tiles"));
+done:
+    return status;
+}
+
+/* As many as the device works on, and the workspace has room for. */
+static unsigned room_for_tiles(const struct encoding *e, uint64_t tiles)
+{
+    const struct hc_window_code *code = &e->coder->code;
+    unsigned at_once = e->at_once;
+    while (at_once > 1 &&
+           hc_window_encode_cuda_workspace(code->k, code->length, tiles, at_once) > HC_CUDA_WORKSPACE_BYTES)
+        at_once--;
+    return at_once;
+}
+
+/* From HC_CUDA_TILES to HC_CUDA_TILE_CODES, and the scales that fit best. */
+static hc_status make_codes(struct hc_cuda_job *job, const struct band *band)
+{
+    const struct encoding *e = job->window;
+    const struct hc_window_code *code = &e->coder->code;
+    const struct hc_window_trellis_cuda trellis = {code->k, code->length, code->multiplier, false,
+                                                   hc_cuda_region_of(job, HC_CUDA_LAYOUT)};
+    uint8_t *codes = hc_cuda_region_of(job, HC_CUDA_TILE_CODES);
+    uint64_t tiles = tiles_of(e, band);
+    hc_status status;
+    HC_TRY(hc_cuda_launched(job,
+                            hc_window_encode_cuda(&trellis, hc_cuda_region_of(job, HC_CUDA_TILES), NULL, tiles,
+                                                  room_for_tiles(e, tiles), hc_cuda_region_of(job, HC_CUDA_WORKSPACE),
+                                                  codes, stream_of(job)),
+                            "window_encode"));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_window_fit_cuda(code, hc_cuda_region_of(job, HC_CUDA_VALUES), codes,
+                                               hc_cuda_region_of(job, HC_CUDA_ROWS), band->rows, e->frame->tile_columns,
+                                               hc_cuda_region_of(job, HC_CUDA_FITTED),
+                                               hc_cuda_region_of(job, HC_CUDA_SCALES), stream_of(job)),
+                            "window_fit"));
+done:
+    return status;
+}
+
+/* What codes and scales mean, to `pinned` or, in parts, to the caller. */
+static hc_status restore_band(struct hc_cuda_job *job, const struct band *band, uint8_t *pinned)
+{
+    const struct encoding *e = job->window;
+    hc_status status = HC_OK;
+    for (uint64_t at = 0; at < band->rows; at += e->chunk_rows) {
+        uint64_t count = min_u64(e->chunk_rows, band->rows - at), columns = e->frame->columns;
+        float *out = e->result->decoded + (band->row + at) * columns;
+        HC_TRY(hc_cuda_launched(job,
+                                hc_window_restore_cuda(&e->coder->code, hc_cuda_region_of(job, HC_CUDA_VALUES),
+                                                       hc_cuda_region_of(job, HC_CUDA_TILE_CODES),
+                                                       hc_cuda_region_of(job, HC_CUDA_SCALES),
+                                                       hc_cuda_region_of(job, HC_CUDA_FROM_CODE), e->frame->block,
+                                                       columns, e->frame->tile_columns, NULL, at, count,
+                                                       hc_cuda_region_of(job, HC_CUDA_DECODED), stream_of(job)),
+                                "window_restore"));
+        HC_TRY(hc_cuda_download(job->staging, HC_CUDA_DECODED, e->whole ? (void *)pinned : out,
+                                count * columns * sizeof *out, job->error));
+    }
+done:
+    return status;
+}
+
+static uint8_t *codes_of(const struct encoding *e, const struct band *band)
+{
+    return e->result->codes + band->tile_row * e->frame->tile_columns * hc_window_tile_bytes(e->coder);
+}
+
+static hc_status submit_encode(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    const struct encoding *e = job->window;
+    const struct band band = band_of(e, slot);
+    hc_status status;
+    HC_TRY(frame_band(job, slot));
+    HC_TRY(make_tiles(job, &band));
+    HC_TRY(make_codes(job, &band));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_TILE_CODES, e->whole ? slot->packed : codes_of(e, &band),
+                            tiles_of(e, &band) * hc_window_tile_bytes(e->coder), job->error));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_FITTED, slot->rows, band.rows * sizeof(struct hc_window_fitted),
+                            job->error));
+    if (e->result->decoded)
+        HC_TRY(restore_band(job, &band, slot->results));
+done:
+    return status;
+}
+
+static hc_status collect_encode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    const struct encoding *e = job->window;
+    const struct hc_window_fitted *fitted = (const void *)slot->rows;
+    const struct hc_window_result *result = e->result;
+    const struct band band = band_of(e, slot);
+    for (uint64_t r = 0; r < band.rows; r++) {
+        if (result->scales)
+            result->scales[band.row + r] = fitted[r].scale;
+        if (result->residual)
+            result->residual[band.row + r] = fitted[r].residual;
+    }
+    if (e->whole)
+        memcpy(codes_of(e, &band), slot->packed, tiles_of(e, &band) * hc_window_tile_bytes(e->coder));
+    if (e->whole && result->decoded)
+        memcpy(result->decoded + slot->first, slot->results, slot->count * sizeof *result->decoded);
+    return HC_OK;
+}
+
+static bool same_code(const struct hc_window_code *a, const struct hc_window_code *b)
+{
+    return a->k == b->k && a->length == b->length && a->multiplier == b->multiplier && !(a->a < b->a || a->a > b->a) &&
+           !(a->b < b->b || a->b > b->b) && !(a->c < b->c || a->c > b->c);
+}
+
+/* The encoder's layout takes longer to make than the rest, and follows from the code alone: it stays until another one
+ * is wanted. */
+static hc_status upload_layout(struct hc_cuda_job *job, const struct hc_window_coder *coder)
+{
+    struct hc_cuda_staging *staging = job->staging;
+    struct hc_window_trellis trellis = coder->trellis;
+    hc_status status = HC_OK;
+    if (same_code(&staging->layout_of, &coder->code))
+        return HC_OK;
+    staging->layout_of = (struct hc_window_code){.k = 0};
+    trellis.layout = staging->slot[0].weights;
+    hc_window_encode_cuda_prepare(&trellis);
+    HC_TRY(hc_cuda_upload(staging, HC_CUDA_LAYOUT, trellis.layout,
+                          hc_window_encode_cuda_layout_bytes(trellis.k, trellis.length), job->error));
+    HC_TRY(hc_cuda_launched(job, cudaStreamSynchronize(stream_of(job)), "cudaStreamSynchronize"));
+    staging->layout_of = coder->code;
+done:
+    return status;
+}
+
+/* The rest is small beside a stretch, and uploaded with every one of them. */
+static hc_status upload_coder(struct hc_cuda_job *job, const struct hc_window_frame *frame,
+                              const struct hc_window_coder *coder)
+{
+    struct hc_cuda_staging *staging = job->staging;
+    size_t factors = hc_window_padded_columns(frame) * sizeof(float);
+    hc_status status;
+    HC_TRY(hc_cuda_upload(staging, HC_CUDA_TO_CODE, frame->to_code, factors, job->error));
+    HC_TRY(hc_cuda_upload(staging, HC_CUDA_FROM_CODE, frame->from_code, factors, job->error));
+    HC_TRY(
+        hc_cuda_upload(staging, HC_CUDA_VALUES, coder->table, sizeof *coder->table << coder->code.length, job->error));
+done:
+    return status;
+}
+
+/* The stretch in weights, a chunk being a band. */
+static struct hc_cuda_job encode_job(struct hc_engine *engine, const struct hc_piece *piece, struct encoding *e,
+                                     uint64_t first_tile_row, uint64_t tile_rows, struct hc_error *error)
+{
+    uint64_t row = first_tile_row * HC_TILE, rows = min_u64(tile_rows * HC_TILE, e->frame->rows - row);
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, row * piece->columns, rows * piece->columns, error);
+    e->padded = hc_window_padded_columns(e->frame);
+    e->chunk_rows = rows_at_once(&job, e->padded);
+    e->whole = e->chunk_rows >= HC_TILE;
+    job.chunk = (e->whole ? e->chunk_rows / HC_TILE * HC_TILE : HC_TILE) * piece->columns;
+    job.submit = submit_encode;
+    job.collect = collect_encode;
+    job.window = e;
+    return job;
+}
+
+hc_status hc_cuda_window_encode(struct hc_engine *engine, const struct hc_piece *piece,
+                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                                struct hc_error *error)
+{
+    struct encoding e = {.frame = frame, .coder = coder, .result = result};
+    hc_status status = check_columns(piece->columns, error);
+    if (status != HC_OK || tile_rows * piece->columns == 0)
+        return status;
+    struct hc_cuda_job job = encode_job(engine, piece, &e, first_tile_row, tile_rows, error);
+    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
+    HC_TRY(hc_cuda_launched(&job, hc_window_encode_cuda_slots(coder->code.k, coder->code.length, &e.at_once),
+                            "hc_window_encode_cuda_slots"));
+    HC_TRY(upload_layout(&job, coder));
+    HC_TRY(upload_coder(&job, frame, coder));
+    HC_TRY(hc_cuda_run(&job));
+done:
+    if (status != HC_OK)
+        hc_cuda_settle(&job);
+    return status;
+}
+
+/* ---- Decoding ----------------------------------------------------------------------------- */
+
+struct decoding {
+    const struct hc_window_frame *frame;
+    const struct hc_window_coder *coder;
+    const uint8_t *codes;
+    const uint16_t *scales;
+    uint64_t first_row;
+};
+
+/* Codes and scales are uploaded from where they lie, from the row of tiles on in which the chunk begins. */
+static hc_status submit_decode(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    const struct decoding *d = job->window;
+    uint64_t columns = d->frame->columns, row = d->first_row + slot->first / columns, rows = slot->count / columns;
+    uint64_t begin = row / HC_TILE, end = (row + rows + HC_TILE - 1) / HC_TILE;
+    size_t band_bytes = d->frame->tile_columns * hc_window_tile_bytes(d->coder);
+    hc_status status;
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_TILE_CODES, d->codes + begin * band_bytes, (end - begin) * band_bytes,
+                          job->error));
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_SCALES, d->scales + begin * HC_TILE,
+                          (row + rows - begin * HC_TILE) * sizeof *d->scales, job->error));
+    HC_TRY(hc_cuda_launched(
+        job,
+        hc_window_restore_cuda(&d->coder->code, hc_cuda_region_of(job, HC_CUDA_VALUES),
+                               hc_cuda_region_of(job, HC_CUDA_TILE_CODES), hc_cuda_region_of(job, HC_CUDA_SCALES),
+                               hc_cuda_region_of(job, HC_CUDA_FROM_CODE), d->frame->block, columns,
+                               d->frame->tile_columns, NULL, row % HC_TILE, rows,
+                               hc_cuda_region_of(job, HC_CUDA_DECODED), job->staging->device.stream),
+        "window_restore"));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_DECODED, slot->results, slot->count * sizeof(float), job->error));
+done:
+    return status;
+}
+
+static hc_status collect_decode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    memcpy((float *)job->out + slot->first, slot->results, slot->count * sizeof(float));
+    return HC_OK;
+}
+
+hc_status hc_cuda_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
+                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
+                                uint64_t first_row, uint64_t rows, float *out, struct hc_error *error)
+{
+    uint64_t padded = hc_window_padded_columns(frame);
+    const struct decoding decoding = {frame, coder, codes, scales, first_row};
+    hc_status status = check_columns(padded, error);
+    if (status != HC_OK || rows * frame->columns == 0)
+        return status;
+    struct hc_cuda_job job = hc_cuda_job_of(engine, NULL, 0, rows * frame->columns, error);
+    job.chunk = rows_at_once(&job, padded) * frame->columns;
+    job.submit = submit_decode;
+    job.collect = collect_decode;
+    job.window = &decoding;
+    job.out = out;
+    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
+    HC_TRY(upload_coder(&job, frame, coder));
+    HC_TRY(hc_cuda_run(&job));
+done:
+    if (status != HC_OK)
+        hc_cuda_settle(&job);
+    return status;
+}
+
+/* ---- Comparing ---------------------------------------------------------------------------- */
+
+/* The results come back to where the decoded weights lay: the stream does one after the other. */
+static hc_status submit_compare(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    size_t bytes = slot->count * sizeof(float);
+    hc_status status;
+    HC_TRY(hc_cuda_load_weights(job, slot));
+    memcpy(slot->results, (const float *)job->window + slot->first, bytes);
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_DECODED, slot->results, bytes, job->error));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_compare_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS),
+                                            hc_cuda_region_of(job, HC_CUDA_DECODED), slot->count,
+                                            hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
+                            "compare"));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
+                            hc_cuda_blocks_of(slot) * sizeof(struct hc_compare), job->error));
+done:
+    return status;
+}
+
+static hc_status collect_compare(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    const struct hc_compare *results = (const void *)slot->results;
+    for (size_t b = 0; b < hc_cuda_blocks_of(slot); b++)
+        hc_compare_add_block(job->out, &results[b]);
+    return HC_OK;
+}
+
+hc_status hc_cuda_window_compare(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                                 const float *decoded, struct hc_compare_sum *sum, struct hc_error *error)
+{
+    struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first, count, error);
+    job.submit = submit_compare;
+    job.collect = collect_compare;
+    job.window = decoded;
+    job.out = sum;
+    hc_status status = hc_cuda_device_enter(&job.staging->device, error);
+    return status == HC_OK ? hc_cuda_run(&job) : status;
+}
