@@ -6,9 +6,9 @@
 
 struct hc_context {
     struct hc_kernels kernels;
-    hc_tier tier; /* in force */
-    int threads;  /* in force */
-    char *device; /* as the options named it; NULL: the CPU */
+    hc_tier tier;            /* in force */
+    int threads;             /* in force */
+    char *device;            /* as the options named it; NULL: the CPU */
     struct hc_engine engine; /* hc_context_need_engine */
     hc_progress_fn progress;
     void *user;
