@@ -95,6 +95,12 @@ static hc_status upload_pair(struct hc_cuda_matrix *matrix, const struct hc_pair
     return status;
 }
 
+/* Not in blocks. */
+static bool is_plain(hc_type type)
+{
+    return type == HC_TYPE_F64 || type == HC_TYPE_F32 || type == HC_TYPE_F16 || type == HC_TYPE_BF16;
+}
+
 static size_t type_bytes(hc_type type)
 {
     return type == HC_TYPE_F32 ? 4 : 2;
@@ -134,15 +140,14 @@ static hc_status upload_floats(struct hc_cuda_matrix *matrix, const struct hc_ma
 {
     const struct hc_tensor *tensor = stored->kind == HC_MATRIX_CODED ? NULL : stored->tensor->parts[0];
     const bool as_it_lies =
-        tensor && tensor->permuted_heads == 0 &&
-        (tensor->type == HC_TYPE_F32 || tensor->type == HC_TYPE_F16 || tensor->type == HC_TYPE_BF16);
+        tensor && tensor->permuted_heads == 0 && is_plain(tensor->type) && tensor->type != HC_TYPE_F64;
     struct hc_engine engine = {0};
     void *at;
     matrix->kind = HC_CUDA_FLOATS;
-    /* A half holds whatever is stored in blocks; the others need all their range. */
-    matrix->type = as_it_lies                                                                ? tensor->type
-                   : tensor && (tensor->type == HC_TYPE_F32 || tensor->type == HC_TYPE_BF16) ? HC_TYPE_F32
-                                                                                             : HC_TYPE_F16;
+    /* A half holds whatever is stored in blocks; other floats need all their range. */
+    matrix->type = as_it_lies                                                        ? tensor->type
+                   : tensor && is_plain(tensor->type) && tensor->type != HC_TYPE_F16 ? HC_TYPE_F32
+                                                                                     : HC_TYPE_F16;
     const struct part all = {as_it_lies ? tensor->data : NULL,
                              (size_t)matrix->rows * matrix->columns * type_bytes(matrix->type)};
     hc_status status = upload_parts(matrix, upload, &all, 1, &at, error);
@@ -179,7 +184,7 @@ hc_status hc_cuda_matrix_open(const struct hc_model_tensor *tensor, bool embeddi
     hc_status status = hc_matrix_cpu_open(tensor, false, &stored, error);
     if (status != HC_OK)
         goto done;
-    matrix->device = upload->device;
+    matrix->ordinal = upload->device->ordinal;
     matrix->name = tensor->name;
     matrix->rows = stored->rows;
     matrix->columns = stored->columns;
@@ -195,7 +200,6 @@ void hc_cuda_matrix_close(struct hc_cuda_matrix *matrix)
 {
     if (!matrix)
         return;
-    if (matrix->device)
-        hc_cuda_free(matrix->device, matrix->memory);
+    hc_cuda_free(&(struct hc_cuda_device){.ordinal = matrix->ordinal}, matrix->memory);
     free(matrix);
 }

@@ -9,14 +9,14 @@
 enum hc_cuda_matrix_kind {
     HC_CUDA_WINDOW, /* codes of the method `window` */
     HC_CUDA_PAIR,   /* codes of the method `pair` */
-    HC_CUDA_FLOATS  /* F32, F16 or BF16. Other types, and codes of other methods, are stored as F16 */
+    HC_CUDA_FLOATS  /* F32, F16 or BF16; types in blocks, and codes of other methods, as F16; the rest as F32 */
 };
 
 struct hc_cuda_matrix {
     enum hc_cuda_matrix_kind kind;
     uint32_t rows, columns, padded; /* columns to whole tiles */
     const char *name;               /* the model's */
-    struct hc_cuda_device *device;
+    int ordinal;                    /* of the device */
     uint8_t *memory;
     struct hc_window_matrix_cuda window; /* what belongs to the matrix; the rest belongs to a product */
     const float *from_code;              /* of its inputs, and of its rows */

@@ -1,9 +1,9 @@
 /* Linear layers: straight from the codes for a few positions; else a panel of rows at a time is decoded to half
  * precision, and multiplied by cuBLAS, as stored numbers are. */
 #include "convert/convert_rows_cuda.h"
-#include "rms_norm/rms_norm_cuda.h"
-#include "silu/silu_cuda.h"
 #include "state.h"
+
+#include <stdio.h>
 
 /* How a product is made. */
 enum way {
@@ -37,11 +37,15 @@ static size_t greatest(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Rows that go through cuBLAS at a time: whole tiles, and at least one. */
-static uint32_t rows_at_once(const struct hc_cuda_matrix *matrix, uint32_t n)
+/* Rows that go through cuBLAS at a time, of the positions that all is made ready for: whole tiles, and at least one;
+ * no more than a grid has blocks. */
+static uint32_t rows_at_once(const struct hc_cuda_runtime *cuda, const struct hc_cuda_matrix *matrix)
 {
-    size_t rows = least(HC_CUDA_PANEL / matrix->padded, HC_CUDA_SUMS / n) / HC_TILE * HC_TILE;
-    return (uint32_t)least(greatest(rows, HC_TILE), matrix->rows);
+    enum { MOST = UINT16_MAX / HC_TILE * HC_TILE };
+    size_t rows = cuda->sum_room / cuda->n;
+    if (matrix->kind != HC_CUDA_FLOATS) /* these are decoded */
+        rows = least(least(rows, cuda->panel_room / matrix->padded), MOST);
+    return (uint32_t)least(greatest(rows / HC_TILE * HC_TILE, HC_TILE), matrix->rows);
 }
 
 static size_t fused_workspace(const struct hc_cuda_matrix *matrix, uint32_t n)
@@ -50,27 +54,21 @@ static size_t fused_workspace(const struct hc_cuda_matrix *matrix, uint32_t n)
                                           : hc_pair_product_cuda_workspace(&matrix->pair, 1, n);
 }
 
-static void need(const struct hc_cuda_matrix *matrix, uint32_t n, struct hc_cuda_product_needs *needs)
+void hc_cuda_product_need(const struct hc_cuda_runtime *cuda, const struct hc_cuda_matrix *matrix,
+                          struct hc_cuda_product_needs *needs)
 {
-    enum way way = way_of(matrix, n);
-    size_t groups = (matrix->padded + HC_INPUT_GROUP - 1) / HC_INPUT_GROUP;
-    needs->halves = greatest(needs->halves, n * (size_t)matrix->padded * sizeof(float)); /* or BF16, or F32 */
+    const size_t groups = (matrix->padded + HC_INPUT_GROUP - 1) / HC_INPUT_GROUP, n = cuda->n;
+    const size_t rows = (rows_at_once(cuda, matrix) + HC_TILE - 1) / HC_TILE * HC_TILE;
+    needs->halves = greatest(needs->halves, n * matrix->padded * sizeof(uint16_t)); /* or BF16 */
     needs->scales = greatest(needs->scales, n * groups * sizeof(float));
-    if (way == FUSED) {
-        needs->workspace = greatest(needs->workspace, fused_workspace(matrix, n));
+    for (uint32_t i = 1; i <= n && i <= HC_PRODUCT_CUDA_POSITIONS; i++)
+        if (way_of(matrix, i) == FUSED)
+            needs->workspace = greatest(needs->workspace, fused_workspace(matrix, i));
+    if (way_of(matrix, cuda->n) == FUSED)
         return;
-    }
-    size_t rows = (rows_at_once(matrix, n) + HC_TILE - 1) / HC_TILE * HC_TILE;
     needs->sums = greatest(needs->sums, n * rows * sizeof(float));
     if (matrix->kind != HC_CUDA_FLOATS)
         needs->panel = greatest(needs->panel, rows * matrix->padded * sizeof(uint16_t));
-}
-
-void hc_cuda_product_need(const struct hc_cuda_matrix *matrix, uint32_t n, struct hc_cuda_product_needs *needs)
-{
-    for (uint32_t i = 1; i <= n && i <= HC_PRODUCT_CUDA_POSITIONS; i++)
-        need(matrix, i, needs);
-    need(matrix, n, needs);
 }
 
 /* ---- Inputs --------------------------------------------------------------------------------- */
@@ -107,6 +105,7 @@ static void ready_inputs(const struct products *products, const struct hc_input 
                                      .n = products->n,
                                      .columns = input->columns,
                                      .uniform = uniform,
+                                     .not_finite = &cuda->faults->inputs,
                                      .count = products->count};
     for (unsigned i = 0; i < products->count; i++) {
         const struct hc_cuda_matrix *matrix = matrix_of(products->layers[i]);
@@ -115,20 +114,7 @@ static void ready_inputs(const struct products *products, const struct hc_input 
                                                   cuda->scales[slot]};
     }
     if (products->count > 0)
-        hc_cuda_queued(cuda, hc_window_input_cuda(&launch, cuda->device.stream), "window_input");
-}
-
-/* The input itself, where no other form of it will do. */
-static const float *plain_input(struct hc_cuda_runtime *cuda, const struct hc_input *input, uint32_t n)
-{
-    cudaStream_t stream = cuda->device.stream;
-    if (input->gain)
-        hc_cuda_queued(cuda,
-                       hc_rms_norm_cuda(input->x, input->gain, n, input->columns, input->epsilon, input->ready, stream),
-                       "rms_norm");
-    else if (input->up)
-        hc_cuda_queued(cuda, hc_silu_gate_cuda(input->ready, input->up, (size_t)n * input->columns, stream), "silu");
-    return input->gain || input->up ? input->ready : input->x;
+        hc_cuda_note(cuda, hc_window_input_cuda(&launch, cuda->device.stream), "window_input");
 }
 
 /* ---- From the codes ------------------------------------------------------------------------- */
@@ -152,7 +138,7 @@ static void multiply_windows(const struct products *products)
             done[j] = true;
         }
         if (count > 0)
-            hc_cuda_queued(
+            hc_cuda_note(
                 cuda,
                 hc_window_product_cuda(matrices, count, products->n, cuda->product_workspace, cuda->device.stream),
                 "window_product");
@@ -172,13 +158,13 @@ static void multiply_pairs(const struct products *products)
         matrices[count].halves = cuda->halves[products->slots[i]];
         matrices[count].x_scales = cuda->scales[products->slots[i]];
         matrices[count].bias = products->layers[i]->bias;
-        matrices[count].faults = cuda->faults;
+        matrices[count].faults = &cuda->faults->codes;
         matrices[count++].out = products->layers[i]->out;
     }
     if (count > 0)
-        hc_cuda_queued(cuda,
-                       hc_pair_product_cuda(matrices, count, products->n, cuda->product_workspace, cuda->device.stream),
-                       "pair_product");
+        hc_cuda_note(cuda,
+                     hc_pair_product_cuda(matrices, count, products->n, cuda->product_workspace, cuda->device.stream),
+                     "pair_product");
 }
 
 /* ---- By cuBLAS ------------------------------------------------------------------------------ */
@@ -198,8 +184,11 @@ static void multiply_dense(struct hc_cuda_runtime *cuda, const struct gemm *gemm
         cublasGemmEx(cuda->blas, CUBLAS_OP_T, CUBLAS_OP_N, (int)gemm->rows, (int)gemm->n, (int)gemm->columns, &one,
                      gemm->weights, gemm->type, (int)gemm->row_stride, gemm->x, gemm->type, (int)gemm->x_stride, &zero,
                      gemm->sums, CUDA_R_32F, (int)gemm->rows, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
-    if (status != CUBLAS_STATUS_SUCCESS)
-        hc_cuda_queued(cuda, cudaErrorUnknown, cublasGetStatusString(status));
+    if (status != CUBLAS_STATUS_SUCCESS) {
+        char call[96];
+        snprintf(call, sizeof call, "cublasGemmEx: %s", cublasGetStatusString(status));
+        hc_cuda_note(cuda, cudaErrorUnknown, call);
+    }
 }
 
 /* Rows first .. as halves: those of the panel, or where they lie. */
@@ -210,17 +199,17 @@ static const void *half_rows(struct hc_cuda_runtime *cuda, const struct hc_cuda_
     size_t tile_rows = (rows + HC_TILE - 1) / HC_TILE;
     size_t codes = first / HC_TILE * window->tile_columns * (HC_TILE_WEIGHTS / 8) * window->code.k;
     struct hc_pair_matrix_cuda pair = matrix->pair;
-    pair.faults = cuda->faults;
+    pair.faults = &cuda->faults->codes;
     switch (matrix->kind) {
     case HC_CUDA_WINDOW:
-        hc_cuda_queued(cuda,
-                       hc_window_panel_cuda(&window->code, window->codes + codes, tile_rows, window->tile_columns,
-                                            cuda->panel, cuda->device.stream),
-                       "window_panel");
+        hc_cuda_note(cuda,
+                     hc_window_panel_cuda(&window->code, window->codes + codes, tile_rows, window->tile_columns,
+                                          cuda->panel, cuda->device.stream),
+                     "window_panel");
         return cuda->panel;
     case HC_CUDA_PAIR:
-        hc_cuda_queued(cuda, hc_pair_panel_cuda(&pair, first, rows, cuda->panel, matrix->padded, cuda->device.stream),
-                       "pair_panel");
+        hc_cuda_note(cuda, hc_pair_panel_cuda(&pair, first, rows, cuda->panel, matrix->padded, cuda->device.stream),
+                     "pair_panel");
         return cuda->panel;
     default:
         return (const uint16_t *)matrix->floats + (size_t)first * matrix->columns;
@@ -232,7 +221,7 @@ static void multiply_halves(const struct products *products, unsigned i)
     struct hc_cuda_runtime *cuda = products->cuda;
     const struct hc_linear *layer = products->layers[i];
     const struct hc_cuda_matrix *matrix = matrix_of(layer);
-    const uint32_t at_once = rows_at_once(matrix, products->n);
+    const uint32_t at_once = rows_at_once(cuda, matrix);
     const bool stored = matrix->kind == HC_CUDA_FLOATS;
     const size_t groups = (matrix->padded + HC_INPUT_GROUP - 1) / HC_INPUT_GROUP;
     for (uint32_t first = 0; first < matrix->rows; first += at_once) {
@@ -246,13 +235,13 @@ static void multiply_halves(const struct products *products, unsigned i)
                                             .x_stride = matrix->padded,
                                             .n = products->n,
                                             .sums = cuda->sums});
-        hc_cuda_queued(cuda,
-                       hc_product_finish_cuda(cuda->sums, products->n, rows,
-                                              matrix->kind == HC_CUDA_WINDOW ? matrix->window.scales + first : NULL,
-                                              cuda->scales[products->slots[i]], groups,
-                                              layer->bias ? layer->bias + first : NULL, false, layer->out + first,
-                                              matrix->rows, cuda->device.stream),
-                       "product_finish");
+        hc_cuda_note(cuda,
+                     hc_product_finish_cuda(cuda->sums, products->n, rows,
+                                            matrix->kind == HC_CUDA_WINDOW ? matrix->window.scales + first : NULL,
+                                            cuda->scales[products->slots[i]], groups,
+                                            layer->bias ? layer->bias + first : NULL, false, layer->out + first,
+                                            matrix->rows, cuda->device.stream),
+                     "product_finish");
     }
 }
 
@@ -262,8 +251,8 @@ static void multiply_floats(struct hc_cuda_runtime *cuda, const struct hc_linear
     const bool f32 = matrix->type == HC_TYPE_F32;
     cudaStream_t stream = cuda->device.stream;
     if (!f32)
-        hc_cuda_queued(cuda, hc_convert_to_cuda(x, (size_t)n * matrix->columns, matrix->type, cuda->halves[0], stream),
-                       "convert_to");
+        hc_cuda_note(cuda, hc_convert_to_cuda(x, (size_t)n * matrix->columns, matrix->type, cuda->halves[0], stream),
+                     "convert_to");
     multiply_dense(cuda, &(struct gemm){.weights = matrix->floats,
                                         .x = f32 ? (const void *)x : cuda->halves[0],
                                         .type = f32 ? CUDA_R_32F : CUDA_R_16BF,
@@ -274,10 +263,10 @@ static void multiply_floats(struct hc_cuda_runtime *cuda, const struct hc_linear
                                         .n = n,
                                         .sums = layer->out});
     if (layer->bias)
-        hc_cuda_queued(cuda,
-                       hc_product_finish_cuda(layer->out, n, matrix->rows, NULL, NULL, 0, layer->bias, false,
-                                              layer->out, matrix->rows, stream),
-                       "product_finish");
+        hc_cuda_note(cuda,
+                     hc_product_finish_cuda(layer->out, n, matrix->rows, NULL, NULL, 0, layer->bias, false, layer->out,
+                                            matrix->rows, stream),
+                     "product_finish");
 }
 
 /* ---- The whole ------------------------------------------------------------------------------ */
@@ -296,7 +285,7 @@ void hc_cuda_linear(struct hc_runtime *runtime, const struct hc_linear *layers, 
     for (unsigned i = 0; i < halves.count; i++)
         multiply_halves(&halves, i);
     /* With `up` the plain input takes the place of x: nobody reads that any more. */
-    const float *x = floats.count > 0 ? plain_input(cuda, input, n) : NULL;
+    const float *x = floats.count > 0 ? hc_input_make(runtime, runtime->table, input, n) : NULL;
     for (unsigned i = 0; i < floats.count; i++)
         multiply_floats(cuda, floats.layers[i], x, n);
 }

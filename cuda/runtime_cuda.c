@@ -15,8 +15,7 @@
 
 enum {
     ALIGNMENT = 256,
-    BLAS_WORKSPACE = 32 << 20, /* what cuBLAS asks for on the newest devices; its own would be allocated as it runs */
-    LEAST_POSITIONS = 256,     /* of a recorded step */
+    BLAS_WORKSPACE = 32 << 20 /* what cuBLAS asks for on the newest devices; its own would be allocated as it runs */
 };
 
 static struct hc_cuda_runtime *cuda_of(const struct hc_runtime *runtime)
@@ -29,7 +28,7 @@ static struct hc_cuda_matrix *matrix_of(const struct hc_matrix *matrix)
     return (struct hc_cuda_matrix *)(uintptr_t)matrix;
 }
 
-void hc_cuda_queued(struct hc_cuda_runtime *cuda, cudaError_t result, const char *call)
+void hc_cuda_note(struct hc_cuda_runtime *cuda, cudaError_t result, const char *call)
 {
     struct hc_error error;
     hc_status status = hc_cuda_check(&cuda->device, result, call, &error);
@@ -37,6 +36,18 @@ void hc_cuda_queued(struct hc_cuda_runtime *cuda, cudaError_t result, const char
         cuda->status = status;
         cuda->error = error;
     }
+}
+
+/* Whether the device works; what is wrong is noted. It becomes this thread's. */
+static bool enter(struct hc_cuda_runtime *cuda)
+{
+    struct hc_error error;
+    hc_status status = hc_cuda_device_enter(&cuda->device, &error);
+    if (status != HC_OK && cuda->status == HC_OK) {
+        cuda->status = status;
+        cuda->error = error;
+    }
+    return status == HC_OK;
 }
 
 /* ---- Matrices ------------------------------------------------------------------------------- */
@@ -71,7 +82,7 @@ static void forget_graphs(struct hc_cuda_runtime *cuda)
         for (unsigned j = 0; j < 2; j++) {
             if (cuda->graphs[i][j].exec)
                 cudaGraphExecDestroy(cuda->graphs[i][j].exec);
-            cuda->graphs[i][j].exec = NULL;
+            cuda->graphs[i][j] = (struct hc_cuda_graph){.exec = NULL};
         }
 }
 
@@ -90,24 +101,28 @@ static void release(struct hc_runtime *runtime, void *memory)
 static void copy_in(struct hc_runtime *runtime, void *to, const void *from, size_t bytes)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    hc_cuda_queued(cuda, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda->device.stream),
-                   "cudaMemcpyAsync to the device");
-    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
+    if (!enter(cuda))
+        return;
+    hc_cuda_note(cuda, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda->device.stream),
+                 "cudaMemcpyAsync to the device");
+    hc_cuda_note(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
 }
 
 static void copy_out(struct hc_runtime *runtime, const void *from, size_t bytes, void *to)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    hc_cuda_queued(cuda, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda->device.stream),
-                   "cudaMemcpyAsync from the device");
-    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
+    if (!enter(cuda))
+        return;
+    hc_cuda_note(cuda, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda->device.stream),
+                 "cudaMemcpyAsync from the device");
+    hc_cuda_note(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
 }
 
-static struct hc_cuda_product_needs product_needs(const struct hc_needs *needs)
+static struct hc_cuda_product_needs product_needs(const struct hc_cuda_runtime *cuda, const struct hc_needs *needs)
 {
     struct hc_cuda_product_needs most = {0};
     for (size_t i = 0; i < needs->matrix_count; i++)
-        hc_cuda_product_need(matrix_of(needs->matrices[i]), needs->n, &most);
+        hc_cuda_product_need(cuda, matrix_of(needs->matrices[i]), &most);
     return most;
 }
 
@@ -146,7 +161,7 @@ static void *take(struct arena *arena, size_t bytes)
 
 static void lay_out(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, struct arena *arena)
 {
-    const struct hc_cuda_product_needs product = product_needs(needs);
+    const struct hc_cuda_product_needs product = product_needs(cuda, needs);
     for (unsigned i = 0; i < HC_INPUT_MATRICES; i++) {
         cuda->halves[i] = take(arena, product.halves);
         cuda->scales[i] = take(arena, product.scales);
@@ -207,6 +222,7 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
     void *memory, *exchange;
     hc_status status;
     forget_graphs(cuda);
+    cuda->n = needs->n;
     lay_out(cuda, needs, &counted);
     HC_TRY(hc_cuda_allocate(&cuda->device, counted.used, &memory, error));
     hc_cuda_free(&cuda->device, cuda->memory);
@@ -216,7 +232,6 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
                                    &exchange, error));
     hc_cuda_free_pinned(&cuda->device, cuda->exchange);
     cuda->exchange = exchange;
-    cuda->n = needs->n;
     cuda->context = needs->context;
     HC_TRY(fill(cuda, needs, counted.used, error));
     HC_TRY(open_blas(cuda, error));
@@ -231,7 +246,7 @@ done:
 static unsigned bits_of(uint32_t positions)
 {
     unsigned bits = 0;
-    while (((uint64_t)LEAST_POSITIONS << bits) < positions)
+    while (((uint64_t)HC_CUDA_LEAST_POSITIONS << bits) < positions)
         bits++;
     return bits;
 }
@@ -240,39 +255,42 @@ static void send_step(struct hc_cuda_runtime *cuda, const struct hc_step *step)
 {
     cuda->exchange->first = step->first;
     memcpy(cuda->exchange->tokens, step->tokens, step->count * sizeof *step->tokens);
-    hc_cuda_queued(cuda,
-                   cudaMemcpyAsync(cuda->tokens, cuda->exchange->tokens, step->count * sizeof *step->tokens,
-                                   cudaMemcpyHostToDevice, cuda->device.stream),
-                   "cudaMemcpyAsync to the device");
-    hc_cuda_queued(cuda,
-                   cudaMemcpyAsync(cuda->first, &cuda->exchange->first, sizeof *cuda->first, cudaMemcpyHostToDevice,
-                                   cuda->device.stream),
-                   "cudaMemcpyAsync to the device");
+    hc_cuda_note(cuda,
+                 cudaMemcpyAsync(cuda->tokens, cuda->exchange->tokens, step->count * sizeof *step->tokens,
+                                 cudaMemcpyHostToDevice, cuda->device.stream),
+                 "cudaMemcpyAsync to the device");
+    hc_cuda_note(cuda,
+                 cudaMemcpyAsync(cuda->first, &cuda->exchange->first, sizeof *cuda->first, cudaMemcpyHostToDevice,
+                                 cuda->device.stream),
+                 "cudaMemcpyAsync to the device");
 }
 
-/* Steps of one token are recorded the first time. */
+static void record(struct hc_cuda_runtime *cuda, struct hc_cuda_graph *graph, unsigned bits)
+{
+    uint64_t most = (uint64_t)HC_CUDA_LEAST_POSITIONS << bits;
+    cudaError_t result = cudaStreamBeginCapture(cuda->device.stream, cudaStreamCaptureModeThreadLocal);
+    hc_cuda_note(cuda, result, "cudaStreamBeginCapture");
+    cuda->most = most < cuda->context ? (uint32_t)most : cuda->context;
+    cuda->recording = result == cudaSuccess ? graph : NULL;
+}
+
 static bool begin(struct hc_runtime *runtime, const struct hc_step *step)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    struct hc_error error;
-    if (hc_cuda_device_enter(&cuda->device, &error) != HC_OK) {
-        hc_cuda_queued(cuda, cudaErrorUnknown, "cudaSetDevice");
+    if (!enter(cuda))
         return false;
-    }
     send_step(cuda, step);
     if (step->count > 1 || !step->usual)
         return true;
     unsigned bits = bits_of(step->first + 1);
     struct hc_cuda_graph *graph = &cuda->graphs[bits][step->wanted > 0];
     if (graph->exec) {
-        hc_cuda_queued(cuda, cudaGraphLaunch(graph->exec, cuda->device.stream), "cudaGraphLaunch");
+        hc_cuda_note(cuda, cudaGraphLaunch(graph->exec, cuda->device.stream), "cudaGraphLaunch");
         return false;
     }
-    uint64_t most = (uint64_t)LEAST_POSITIONS << bits;
-    cuda->most = most < cuda->context ? (uint32_t)most : cuda->context;
-    cudaError_t result = cudaStreamBeginCapture(cuda->device.stream, cudaStreamCaptureModeThreadLocal);
-    hc_cuda_queued(cuda, result, "cudaStreamBeginCapture");
-    cuda->recording = result == cudaSuccess ? graph : NULL;
+    if (graph->seen)
+        record(cuda, graph, bits);
+    graph->seen = true;
     return true;
 }
 
@@ -284,11 +302,11 @@ static void end(struct hc_runtime *runtime)
         return;
     struct hc_cuda_graph *recorded = cuda->recording;
     cuda->recording = NULL;
-    hc_cuda_queued(cuda, cudaStreamEndCapture(cuda->device.stream, &graph), "cudaStreamEndCapture");
+    hc_cuda_note(cuda, cudaStreamEndCapture(cuda->device.stream, &graph), "cudaStreamEndCapture");
     if (cuda->status == HC_OK)
-        hc_cuda_queued(cuda, cudaGraphInstantiate(&recorded->exec, graph, 0), "cudaGraphInstantiate");
+        hc_cuda_note(cuda, cudaGraphInstantiate(&recorded->exec, graph, 0), "cudaGraphInstantiate");
     if (cuda->status == HC_OK)
-        hc_cuda_queued(cuda, cudaGraphLaunch(recorded->exec, cuda->device.stream), "cudaGraphLaunch");
+        hc_cuda_note(cuda, cudaGraphLaunch(recorded->exec, cuda->device.stream), "cudaGraphLaunch");
     if (graph)
         cudaGraphDestroy(graph);
 }
@@ -304,26 +322,26 @@ static void embed(struct hc_runtime *runtime, const struct hc_matrix *handle, co
     struct hc_pair_matrix_cuda pair = matrix->pair;
     cudaStream_t stream = cuda->device.stream;
     (void)tokens; /* the device has them since the step began */
-    pair.faults = cuda->faults;
+    pair.faults = &cuda->faults->codes;
     if (matrix->kind == HC_CUDA_WINDOW)
-        hc_cuda_queued(cuda,
-                       hc_window_restore_cuda(&window->code, matrix->table, window->codes, window->scales,
-                                              matrix->from_code, matrix->block, matrix->columns, window->tile_columns,
-                                              cuda->tokens, 0, n, out, stream),
-                       "window_restore");
+        hc_cuda_note(cuda,
+                     hc_window_restore_cuda(&window->code, matrix->table, window->codes, window->scales,
+                                            matrix->from_code, matrix->block, matrix->columns, window->tile_columns,
+                                            cuda->tokens, 0, n, out, stream),
+                     "window_restore");
     else if (matrix->kind == HC_CUDA_PAIR)
-        hc_cuda_queued(cuda, hc_pair_rows_cuda(&pair, matrix->pair_table, cuda->tokens, n, out, stream), "pair_rows");
+        hc_cuda_note(cuda, hc_pair_rows_cuda(&pair, matrix->pair_table, cuda->tokens, n, out, stream), "pair_rows");
     else
-        hc_cuda_queued(
-            cuda, hc_convert_rows_cuda(matrix->floats, matrix->type, matrix->columns, cuda->tokens, n, out, stream),
-            "convert_rows");
+        hc_cuda_note(cuda,
+                     hc_convert_rows_cuda(matrix->floats, matrix->type, matrix->columns, cuda->tokens, n, out, stream),
+                     "convert_rows");
 }
 
 static void norm(struct hc_runtime *runtime, const float *x, const float *gain, uint32_t rows, uint32_t width,
                  float epsilon, float *out)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    hc_cuda_queued(cuda, hc_rms_norm_cuda(x, gain, rows, width, epsilon, out, cuda->device.stream), "rms_norm");
+    hc_cuda_note(cuda, hc_rms_norm_cuda(x, gain, rows, width, epsilon, out, cuda->device.stream), "rms_norm");
 }
 
 /* A recorded step finds its position on the device. */
@@ -336,23 +354,15 @@ static void turns(struct hc_runtime *runtime, uint32_t first, uint32_t n, const 
                   float *out)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    hc_cuda_queued(cuda, hc_rotary_turns_cuda(position(cuda, first), n, frequencies, count, out, cuda->device.stream),
-                   "turns");
+    hc_cuda_note(cuda, hc_rotary_turns_cuda(position(cuda, first), n, frequencies, count, out, cuda->device.stream),
+                 "turns");
 }
 
 static void rotate(struct hc_runtime *runtime, float *x, uint32_t n, uint32_t heads, uint32_t head_width,
                    const float *turn)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    hc_cuda_queued(cuda, hc_rotary_cuda(x, n, heads, head_width, turn, cuda->device.stream), "rotary");
-}
-
-/* NULL but for I8. */
-static float *cache_scales(const struct hc_attention *attention, void *cache)
-{
-    const struct hc_decoder *decoder = attention->decoder;
-    size_t numbers = (size_t)decoder->key_value_heads * attention->cache->context * decoder->head_width;
-    return attention->cache->type == HC_TYPE_I8 ? (float *)(void *)((uint8_t *)cache + (numbers + 3) / 4 * 4) : NULL;
+    hc_cuda_note(cuda, hc_rotary_cuda(x, n, heads, head_width, turn, cuda->device.stream), "rotary");
 }
 
 static struct hc_attention_cuda on_device(const struct hc_cuda_runtime *cuda, const struct hc_attention *attention)
@@ -363,8 +373,8 @@ static struct hc_attention_cuda on_device(const struct hc_cuda_runtime *cuda, co
         .type = cache->type,
         .keys = cache->keys,
         .values = cache->values,
-        .key_scales = cache_scales(attention, cache->keys),
-        .value_scales = cache_scales(attention, cache->values),
+        .key_scales = hc_cache_scales(decoder, cache, cache->keys),
+        .value_scales = hc_cache_scales(decoder, cache, cache->values),
         .context = cache->context,
         .heads = decoder->heads,
         .key_value_heads = decoder->key_value_heads,
@@ -382,27 +392,27 @@ static void remember(struct hc_runtime *runtime, const struct hc_attention *atte
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
     const struct hc_attention_cuda cached = on_device(cuda, attention);
-    hc_cuda_queued(cuda, hc_attention_store_cuda(&cached, keys, values, cuda->device.stream), "attention_store");
+    hc_cuda_note(cuda, hc_attention_store_cuda(&cached, keys, values, cuda->device.stream), "attention_store");
 }
 
 static void attend(struct hc_runtime *runtime, const struct hc_attention *attention, const float *queries, float *out)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
     const struct hc_attention_cuda cached = on_device(cuda, attention);
-    hc_cuda_queued(cuda, hc_attention_cuda(&cached, queries, cuda->attention_workspace, out, cuda->device.stream),
-                   "attention");
+    hc_cuda_note(cuda, hc_attention_cuda(&cached, queries, cuda->attention_workspace, out, cuda->device.stream),
+                 "attention");
 }
 
 static void gate(struct hc_runtime *runtime, float *gates, const float *up, size_t n)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    hc_cuda_queued(cuda, hc_silu_gate_cuda(gates, up, n, cuda->device.stream), "silu");
+    hc_cuda_note(cuda, hc_silu_gate_cuda(gates, up, n, cuda->device.stream), "silu");
 }
 
 static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    hc_cuda_queued(cuda, hc_add_cuda(x, y, n, cuda->device.stream), "add");
+    hc_cuda_note(cuda, hc_add_cuda(x, y, n, cuda->device.stream), "add");
 }
 
 /* ---- Choices -------------------------------------------------------------------------------- */
@@ -412,11 +422,11 @@ static void choose_top_k(struct hc_cuda_runtime *cuda, const float *logits, uint
 {
     const struct hc_top_k_cuda options = {vocabulary, k, choice->temperature, choice->top_p, choice->min_p};
     cuda->exchange->uniform = choice->uniform;
-    hc_cuda_queued(cuda,
-                   cudaMemcpyAsync(cuda->uniform, &cuda->exchange->uniform, sizeof *cuda->uniform,
-                                   cudaMemcpyHostToDevice, cuda->device.stream),
-                   "cudaMemcpyAsync to the device");
-    hc_cuda_queued(
+    hc_cuda_note(cuda,
+                 cudaMemcpyAsync(cuda->uniform, &cuda->exchange->uniform, sizeof *cuda->uniform, cudaMemcpyHostToDevice,
+                                 cuda->device.stream),
+                 "cudaMemcpyAsync to the device");
+    hc_cuda_note(
         cuda, hc_top_k_cuda(logits, &options, cuda->uniform, cuda->choice_workspace, cuda->chosen, cuda->device.stream),
         "top_k");
 }
@@ -428,41 +438,47 @@ static bool choose(struct hc_runtime *runtime, const float *logits, uint32_t voc
     const uint32_t k = choice->top_k > 0 && choice->top_k < vocabulary ? choice->top_k : vocabulary;
     if (choice->temperature > 0 && k > HC_TOP_K_CUDA)
         return false;
+    if (!enter(cuda))
+        return true; /* `finish` tells why */
     if (choice->temperature > 0)
         choose_top_k(cuda, logits, vocabulary, k, choice);
     else
-        hc_cuda_queued(cuda,
-                       hc_largest_cuda(logits, vocabulary, cuda->choice_workspace, cuda->chosen, cuda->device.stream),
-                       "largest");
+        hc_cuda_note(cuda,
+                     hc_largest_cuda(logits, vocabulary, cuda->choice_workspace, cuda->chosen, cuda->device.stream),
+                     "largest");
     copy_out(runtime, cuda->chosen, sizeof *token, token);
     return true;
 }
 
 /* ---- The table ------------------------------------------------------------------------------ */
 
-static uint32_t take_faults(struct hc_cuda_runtime *cuda)
+/* Waits for everything. What kernels found wrong begins anew. */
+static struct hc_cuda_faults take_faults(struct hc_cuda_runtime *cuda)
 {
-    uint32_t *faults = cuda->exchange ? &cuda->exchange->faults : NULL;
-    if (!faults)
-        return 0;
-    hc_cuda_queued(cuda,
-                   cudaMemcpyAsync(faults, cuda->faults, sizeof *faults, cudaMemcpyDeviceToHost, cuda->device.stream),
-                   "cudaMemcpyAsync from the device");
-    hc_cuda_queued(cuda, cudaMemsetAsync(cuda->faults, 0, sizeof *faults, cuda->device.stream), "cudaMemsetAsync");
-    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
-    return cuda->status == HC_OK ? *faults : 0;
+    struct hc_cuda_faults *faults = cuda->exchange ? &cuda->exchange->faults : NULL;
+    cudaStream_t stream = cuda->device.stream;
+    if (faults)
+        hc_cuda_note(cuda, cudaMemcpyAsync(faults, cuda->faults, sizeof *faults, cudaMemcpyDeviceToHost, stream),
+                     "cudaMemcpyAsync from the device");
+    hc_cuda_note(cuda, cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+    if (!faults || cuda->status != HC_OK)
+        return (struct hc_cuda_faults){0};
+    if (faults->codes || faults->inputs)
+        hc_cuda_note(cuda, cudaMemsetAsync(cuda->faults, 0, sizeof *faults, stream), "cudaMemsetAsync");
+    return *faults;
 }
 
 static hc_status finish(struct hc_runtime *runtime, struct hc_error *error)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    uint32_t faults = take_faults(cuda);
-    hc_cuda_queued(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
+    const struct hc_cuda_faults faults = enter(cuda) ? take_faults(cuda) : (struct hc_cuda_faults){0};
     hc_status status = cuda->status;
     if (status != HC_OK)
         *error = cuda->error;
-    else if (faults > 0)
-        status = hc_fail(error, HC_ERR_CORRUPT, "%u codes are not in the codebook", faults);
+    else if (faults.codes > 0)
+        status = hc_fail(error, HC_ERR_CORRUPT, "%u codes are not in the codebook", faults.codes);
+    else if (faults.inputs > 0)
+        status = hc_fail(error, HC_ERR_CORRUPT, "the inputs of a matrix are not finite");
     hc_cuda_upload_close(&cuda->upload); /* what there was to upload is there */
     cuda->status = HC_OK;
     return status;
@@ -519,6 +535,8 @@ hc_status hc_runtime_cuda(struct hc_runtime *runtime, const struct hc_kernels *k
     if (!cuda)
         return hc_no_memory(error);
     cuda->kernels = kernels;
+    cuda->panel_room = HC_CUDA_PANEL;
+    cuda->sum_room = HC_CUDA_SUMS;
     hc_status status = hc_cuda_device_open(&cuda->device, spec, error);
     if (status != HC_OK) {
         free(cuda);

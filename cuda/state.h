@@ -9,14 +9,22 @@
 #include <cublas_v2.h>
 
 enum {
-    HC_CUDA_CONTEXT_BITS = 32, /* a graph for every power of two up to the most positions */
-    HC_CUDA_PANEL = 1 << 24,   /* weights that are decoded for cuBLAS at a time */
-    HC_CUDA_SUMS = 1 << 23     /* floats that it returns at a time */
+    HC_CUDA_LEAST_POSITIONS = 256, /* of a recorded step */
+    HC_CUDA_CONTEXT_BITS = 25,     /* doublings of that */
+    HC_CUDA_PANEL = 1 << 24,       /* weights that are decoded for cuBLAS at a time */
+    HC_CUDA_SUMS = 1 << 23         /* floats that it returns at a time */
 };
 
-/* A step of one token, recorded. */
+/* A step of one token. The first of its kind runs as it comes, which loads what it needs; the second is recorded. */
 struct hc_cuda_graph {
+    bool seen;
     cudaGraphExec_t exec; /* NULL: not yet */
+};
+
+/* What kernels find wrong. */
+struct hc_cuda_faults {
+    uint32_t codes;  /* that are in no table */
+    uint32_t inputs; /* that are not finite */
 };
 
 struct hc_cuda_runtime {
@@ -27,7 +35,8 @@ struct hc_cuda_runtime {
     hc_status status; /* the first thing that went wrong since `finish` */
     struct hc_error error;
 
-    uint32_t n; /* positions at once */
+    uint32_t n;                  /* positions at once, at most */
+    size_t panel_room, sum_room; /* weights and floats at a time */
     uint8_t *memory;
     uint16_t *halves[HC_INPUT_MATRICES]; /* inputs of products */
     float *scales[HC_INPUT_MATRICES];
@@ -37,14 +46,15 @@ struct hc_cuda_runtime {
     uint32_t *positions; /* 0, 1, 2 .. */
     uint32_t *first;     /* of a recorded step */
     int32_t *tokens;     /* of a step */
-    uint32_t *faults;    /* codes that are in no table */
-    double *uniform;     /* of a choice, and */
-    int32_t *chosen;     /* its token */
+    struct hc_cuda_faults *faults;
+    double *uniform; /* of a choice, and */
+    int32_t *chosen; /* its token */
     void *choice_workspace;
     /* Pinned: what goes to the device at the beginning of a step, and comes back at its end. */
     struct hc_cuda_exchange {
         double uniform;
-        uint32_t first, faults;
+        uint32_t first;
+        struct hc_cuda_faults faults;
         int32_t tokens[];
     } * exchange;
 
@@ -60,16 +70,17 @@ static inline struct hc_cuda_runtime *hc_cuda_runtime_of(const struct hc_runtime
 }
 
 /* Notes a call that failed. */
-void hc_cuda_queued(struct hc_cuda_runtime *cuda, cudaError_t result, const char *call);
+void hc_cuda_note(struct hc_cuda_runtime *cuda, cudaError_t result, const char *call);
 
 /* product_cuda.c: linear layers. */
 void hc_cuda_linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count,
                     const struct hc_input *input, uint32_t n);
-/* Bytes that products with this matrix want, for up to n positions at once. */
+/* Bytes that products with this matrix want, for up to cuda->n positions at once. */
 struct hc_cuda_product_needs {
     size_t halves, scales, workspace; /* of one matrix of a call */
     size_t panel, sums;
 };
-void hc_cuda_product_need(const struct hc_cuda_matrix *matrix, uint32_t n, struct hc_cuda_product_needs *needs);
+void hc_cuda_product_need(const struct hc_cuda_runtime *cuda, const struct hc_cuda_matrix *matrix,
+                          struct hc_cuda_product_needs *needs);
 
 #endif

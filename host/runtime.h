@@ -27,6 +27,13 @@ static inline size_t hc_cache_type_bytes(hc_type type)
     return type == HC_TYPE_F32 ? 4 : type == HC_TYPE_F16 ? 2 : 1;
 }
 
+/* The scales in a cache of I8, NULL in others. memory: its keys, or its values. */
+static inline float *hc_cache_scales(const struct hc_decoder *decoder, const struct hc_cache *cache, void *memory)
+{
+    size_t numbers = (size_t)decoder->key_value_heads * cache->context * decoder->head_width;
+    return cache->type == HC_TYPE_I8 ? (float *)(void *)((uint8_t *)memory + (numbers + 3) / 4 * 4) : NULL;
+}
+
 /* Of `keys`, or of `values`: a multiple of 64. */
 static inline uint64_t hc_cache_bytes(const struct hc_decoder *decoder, hc_type type, uint32_t context)
 {
@@ -96,7 +103,8 @@ struct hc_runtime_table {
     void (*close_matrix)(struct hc_matrix *matrix); /* NULL: nothing */
     const char *(*matrix_name)(const struct hc_matrix *matrix);
 
-    /* Memory of the device, 64-byte aligned, with nothing in it: pages of a cache that are never used cost nothing. */
+    /* Memory of the device, 64-byte aligned, with nothing in it. On the CPU, pages of a cache that are never used cost
+     * nothing. */
     hc_status (*allocate)(struct hc_runtime *runtime, size_t bytes, void **memory, struct hc_error *error);
     void (*release)(struct hc_runtime *runtime, void *memory);
     void (*write)(struct hc_runtime *runtime, void *to, const void *from, size_t bytes);
@@ -105,8 +113,8 @@ struct hc_runtime_table {
     hc_status (*prepare)(struct hc_runtime *runtime, const struct hc_needs *needs, uint64_t *bytes,
                          struct hc_error *error);
 
-    /* Begins a step. False: its operations are known from an earlier one and are queued already; none is to be called.
-     */
+    /* Begins a step. False: none of its operations is to be called, as they are known from an earlier one and are
+     * queued already; or as something is wrong, which `finish` will tell. */
     bool (*begin)(struct hc_runtime *runtime, const struct hc_step *step);
     /* After the operations of a step that begin let through. */
     void (*end)(struct hc_runtime *runtime);
@@ -149,5 +157,16 @@ struct hc_runtime_table {
 /* The CPU's. `kernels` must outlive it. */
 hc_status hc_runtime_cpu(struct hc_runtime *runtime, const struct hc_kernels *kernels, int threads,
                          struct hc_error *error);
+
+/* What the layers read, made by the operations of `table` where it is not x itself. */
+static inline const float *hc_input_make(struct hc_runtime *runtime, const struct hc_runtime_table *table,
+                                         const struct hc_input *input, uint32_t n)
+{
+    if (input->gain)
+        table->norm(runtime, input->x, input->gain, n, input->columns, input->epsilon, input->ready);
+    else if (input->up)
+        table->gate(runtime, input->ready, input->up, (size_t)n * input->columns);
+    return input->gain || input->up ? input->ready : input->x;
+}
 
 #endif

@@ -352,22 +352,14 @@ static void run_chunk(const struct products *products, uint32_t chunk)
     add_bias(products, layer, first, rows);
 }
 
-/* What the layers read: x itself, or what is made of it. */
-static const float *make_input(struct hc_runtime *runtime, const struct hc_input *input, uint32_t n)
-{
-    size_t numbers = (size_t)n * input->columns;
-    if (input->gain)
-        norm(runtime, input->x, input->gain, n, input->columns, input->epsilon, input->ready);
-    else if (input->up)
-        gate(runtime, input->ready, input->up, numbers);
-    return input->gain || input->up ? input->ready : input->x;
-}
-
 static void linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count,
                    const struct hc_input *input, uint32_t n)
 {
-    struct products products = {
-        .cpu = cpu_of(runtime), .layers = layers, .count = count, .x = make_input(runtime, input, n), .n = n};
+    struct products products = {.cpu = cpu_of(runtime),
+                                .layers = layers,
+                                .count = count,
+                                .x = hc_input_make(runtime, runtime->table, input, n),
+                                .n = n};
     cut_products(&products);
 #pragma omp parallel num_threads(products.cpu->threads) if (products.work >= WORK_FOR_THREADS)
     {
@@ -406,13 +398,10 @@ static uint8_t *cache_at(const struct hc_attention *attention, void *cache, uint
     return (uint8_t *)cache + ((size_t)head * attention->cache->context + position) * width;
 }
 
-/* NULL but for I8. */
 static float *cache_scales(const struct hc_attention *attention, void *cache, uint32_t head)
 {
-    const struct hc_decoder *decoder = attention->decoder;
-    size_t numbers = (size_t)decoder->key_value_heads * attention->cache->context * decoder->head_width;
-    float *scales = (float *)(void *)((uint8_t *)cache + (numbers + 3) / 4 * 4);
-    return attention->cache->type == HC_TYPE_I8 ? scales + (size_t)head * attention->cache->context : NULL;
+    float *scales = hc_cache_scales(attention->decoder, attention->cache, cache);
+    return scales ? scales + (size_t)head * attention->cache->context : NULL;
 }
 
 static void store_head(const struct cpu *cpu, const struct hc_attention *attention, void *cache, uint32_t head,

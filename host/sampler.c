@@ -255,6 +255,11 @@ static uint32_t cut(hc_sampler *sampler, uint32_t count, double *total)
     return rank;
 }
 
+uint32_t hc_sampler_vocabulary(const hc_sampler *sampler)
+{
+    return sampler->vocabulary;
+}
+
 bool hc_sampler_plan(const hc_sampler *sampler, struct hc_choice *choice)
 {
     const hc_sample_options *options = &sampler->options;

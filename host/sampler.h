@@ -6,6 +6,7 @@
 
 #include "runtime.h"
 
+uint32_t hc_sampler_vocabulary(const hc_sampler *sampler);
 /* The next choice, as hc_sampler_choose makes it; nothing has happened yet. False if it depends on the tokens before.
  */
 bool hc_sampler_plan(const hc_sampler *sampler, struct hc_choice *choice);

@@ -251,6 +251,9 @@ hc_status hc_sequence_choose(hc_sequence *sequence, hc_sampler *sampler, int32_t
     struct hc_choice choice;
     if (!sequence->has_last)
         return hc_fail(error, HC_ERR_ARGUMENT, "there are no logits of a last token to choose by");
+    if (hc_sampler_vocabulary(sampler) != sequence->network->decoder.vocabulary)
+        return hc_fail(error, HC_ERR_ARGUMENT, "the sampler is for %u tokens, the model has %u",
+                       hc_sampler_vocabulary(sampler), sequence->network->decoder.vocabulary);
     if (!hc_sampler_plan(sampler, &choice) ||
         !run->choose(&sequence->runtime, sequence->logits, sequence->network->decoder.vocabulary, &choice, token))
         return choose_here(sequence, sampler, token);

@@ -48,23 +48,12 @@ static void join(struct hc_watch *watch, struct hc_watched *leader, struct hc_wa
         watch->status = HC_ERR_MEMORY;
 }
 
-/* As the layers read it, where the sums can see it. */
-static struct hc_input made(const struct hc_watch *watch, struct hc_runtime *runtime, const struct hc_input *input,
-                            uint32_t n)
-{
-    if (input->gain)
-        watch->inner->norm(runtime, input->x, input->gain, n, input->columns, input->epsilon, input->ready);
-    else if (input->up)
-        watch->inner->gate(runtime, input->ready, input->up, (size_t)n * input->columns);
-    return (struct hc_input){.x = input->gain || input->up ? input->ready : input->x, .columns = input->columns};
-}
-
 static void watch_linear(struct hc_runtime *runtime, const struct hc_linear *layers, unsigned count,
                          const struct hc_input *input, uint32_t n)
 {
     struct hc_watch *watch = watch_of(runtime);
     struct hc_watched *leader = find(watch, layers[0].matrix);
-    const struct hc_input plain = made(watch, runtime, input, n);
+    const struct hc_input plain = {.x = hc_input_make(runtime, watch->inner, input, n), .columns = input->columns};
     for (unsigned i = 0; leader && i < count; i++)
         join(watch, leader, find(watch, layers[i].matrix));
     if (leader && leader->sums) {

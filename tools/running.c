@@ -29,9 +29,10 @@ void running_close(struct running *running)
 
 int running_failure(const struct running *running, const struct common_options *common, hc_status status)
 {
-    const char *message = status == HC_ERR_MEMORY      ? "out of memory"
-                          : status == HC_ERR_CANCELLED ? "interrupted"
-                                                       : hc_message(running->context);
+    const char *told = hc_message(running->context);
+    const char *message = status == HC_ERR_CANCELLED                              ? "interrupted"
+                          : status == HC_ERR_MEMORY && !strstr(told, "of memory") ? "out of memory"
+                                                                                  : told;
     return report_failure(common, status, message);
 }
 

@@ -97,8 +97,8 @@ typedef enum hc_logits { HC_LOGITS_NONE, HC_LOGITS_LAST, HC_LOGITS_ALL } hc_logi
 
 /* Appends `count` tokens (1 or more). logits: room for `vocabulary` numbers, for the last token or for each of them;
  * NULL: none, or, with HC_LOGITS_LAST, they stay on the device (hc_sequence_choose). A token out of range, or more than
- * the context holds: HC_ERR_ARGUMENT, and nothing is appended. The results do not depend on how tokens are divided into
- * calls, nor on threads or instruction sets. */
+ * the context holds: HC_ERR_ARGUMENT, and nothing is appended. On the CPU the results do not depend on how tokens are
+ * divided into calls, nor on threads or instruction sets; on a GPU they differ by the rounding of half precision. */
 hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count, hc_logits which, float *logits);
 
 uint32_t hc_sequence_length(const hc_sequence *sequence);
@@ -134,7 +134,7 @@ void hc_sampler_accept(hc_sampler *sampler, int32_t token);
 int32_t hc_sampler_choose(hc_sampler *sampler, float *logits);
 /* The same token, by the logits of the last one that was evaluated with HC_LOGITS_LAST, where they are: a device
  * chooses by itself, so that no more than the token's number is moved, if there is no penalty, and the temperature is 0
- * or top_k is 1 to 1024. HC_ERR_ARGUMENT if there are no such logits. */
+ * or top_k is 1 to 1024. HC_ERR_ARGUMENT if there are no such logits, or the sampler is for another vocabulary. */
 hc_status hc_sequence_choose(hc_sequence *sequence, hc_sampler *sampler, int32_t *token);
 
 /* ---- Where the error may go --------------------------------------------------------------- */

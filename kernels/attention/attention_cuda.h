@@ -1,10 +1,11 @@
 /* CUDA version of attention.h: all heads of some positions at once, with the cache laid out as host/runtime.h says. Not
  * the CPU's bits: dot products, and sums over positions, are in float32 in an order that depends on shapes and the
- * first position alone, never on timing. Where there are many queries, and widths are multiples of 16 up to 256, those
- * over caches of F16 and I8 go through tensor cores: queries, values and p are rounded to half precision there.
+ * first position, and on `most`, never on timing. Where there are many queries, and widths are multiples of 16 up to
+ * 256, those over caches of F16 and I8 go through tensor cores: queries, values and p are rounded to half precision
+ * there, beyond whose range they are infinite.
  *
- * A score that is NaN or +infinity makes all of out NaN, as on the CPU. So does a value that is not finite, for queries
- * that see it; by tensor cores it may for queries before it, too.
+ * A score that is NaN or +infinity makes all of out NaN, as on the CPU. A value that is not finite spoils its own
+ * column, for queries that see it; by tensor cores it may for queries before it, too.
  *
  * The first position is read on the device, so that a graph can be launched again for the next one.
  * All pointers are device memory but the structure's own. Launchers queue on `stream`, and return the launch error.

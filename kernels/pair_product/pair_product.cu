@@ -186,15 +186,17 @@ static uint32_t make_launch(const struct hc_pair_matrix_cuda *matrices, unsigned
 size_t hc_pair_product_cuda_workspace(const struct hc_pair_matrix_cuda *matrices, unsigned count, size_t n)
 {
     struct pair_launch launch;
-    return workspace_bytes(make_launch(matrices, count, n, NULL, &launch), n);
+    uint32_t blocks = make_launch(matrices, count, n, NULL, &launch);
+    return workspace_bytes(&launch.parts, blocks, n);
 }
 
 template <bool SHARED, int NT>
 static cudaError_t launch_one(const struct pair_launch *launch, uint32_t blocks, cudaStream_t stream)
 {
     size_t shared = launch->table_words * sizeof(uint32_t) + STAGES * STAGE_BYTES<NT>;
-    cudaError_t result =
-        cudaFuncSetAttribute(pair_product<SHARED, NT>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+    /* The most that any table wants: the attribute is the whole process's. */
+    cudaError_t result = cudaFuncSetAttribute(pair_product<SHARED, NT>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                              (int)(SHARED_ENTRIES * sizeof(uint32_t) + STAGES * STAGE_BYTES<NT>));
     if (result != cudaSuccess)
         return result;
     pair_product<SHARED, NT><<<blocks, PRODUCT_THREADS, shared, stream>>>(*launch);

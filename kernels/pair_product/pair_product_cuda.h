@@ -22,7 +22,7 @@ extern "C" {
 struct hc_pair_matrix_cuda {
     const uint8_t *codes;  /* 4-byte aligned; 8 bytes beyond the last may be read */
     unsigned bits;         /* 1 to 24 */
-    const uint16_t *table; /* [entries][2], half precision */
+    const uint16_t *table; /* [entries][2], half precision; 4-byte aligned */
     uint32_t entries;
     size_t rows, columns;   /* columns even for products */
     const uint16_t *halves; /* n x padded (to 16), as hc_window_input_cuda made them without factors */
@@ -39,12 +39,12 @@ size_t hc_pair_product_cuda_workspace(const struct hc_pair_matrix_cuda *matrices
 cudaError_t hc_pair_product_cuda(const struct hc_pair_matrix_cuda *matrices, unsigned count, size_t n, void *workspace,
                                  cudaStream_t stream);
 
-/* Rows first_row .. first_row + rows - 1 as half-precision numbers, out_stride apart, padded with zeros from columns
- * on; any number of columns. */
+/* At most 65535 rows, first_row .. first_row + rows - 1, as half-precision numbers, out_stride apart, padded with zeros
+ * from columns on; any number of columns. */
 cudaError_t hc_pair_panel_cuda(const struct hc_pair_matrix_cuda *matrix, size_t first_row, size_t rows, uint16_t *out,
                                size_t out_stride, cudaStream_t stream);
 
-/* out: n x columns, the rows of these numbers, from a table in float32 ([entries][2]). */
+/* out: n x columns, n <= 65535, the rows of these numbers, from a table in float32 ([entries][2]). */
 cudaError_t hc_pair_rows_cuda(const struct hc_pair_matrix_cuda *matrix, const float *exact, const int32_t *rows,
                               size_t n, float *out, cudaStream_t stream);
 

@@ -41,11 +41,17 @@ static __device__ inline float logit_of(key key)
 
 /* ---- The largest ------------------------------------------------------------------------------- */
 
+/* What the sampler makes of logits. */
+static __device__ inline float made_finite(float logit)
+{
+    return fminf(fmaxf(logit, -FLT_MAX), FLT_MAX); /* NaN: -FLT_MAX */
+}
+
 static __device__ inline key load(const struct source *source, size_t i)
 {
     if (!source->logits)
         return source->keys[i];
-    return isnan(source->logits[i]) ? 0 : key_of(source->logits[i], i);
+    return key_of(made_finite(source->logits[i]), i);
 }
 
 /* Grid: one block per 2048 keys, the last may have fewer; 256 threads; 64 bytes of shared memory. A thread owns every
@@ -69,18 +75,12 @@ static __global__ void __launch_bounds__(THREADS) largest(struct source source, 
     for (uint32_t w = 1; w < THREADS / HC_LANES; w++)
         best = max(best, warps[w]);
     if (token)
-        *token = best > 0 ? token_of(best) : 0;
+        *token = token_of(best);
     else
         keys[blockIdx.x] = best;
 }
 
 /* ---- The best k -------------------------------------------------------------------------------- */
-
-/* What the sampler makes of logits. */
-static __device__ inline float made_finite(float logit)
-{
-    return fminf(fmaxf(logit, -FLT_MAX), FLT_MAX); /* NaN: -FLT_MAX */
-}
 
 /* The keys of a block, in shared memory, the greatest first: a bitonic sort, of which a thread owns a pair in every
  * step. */

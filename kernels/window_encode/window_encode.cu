@@ -25,6 +25,7 @@ extern "C" {
 enum {
     LANES = 32,
     MOST_THREADS = 512,
+    MOST_SHARED = 76800, /* bytes that a block asks for, of any shape */
     MOST_WARPS = MOST_THREADS / LANES,
     BLOCK_STRIDE = 34, /* see struct sweeping */
 };
@@ -619,9 +620,10 @@ static size_t shared_bytes(unsigned k, unsigned length)
     return is_far(k, length) ? 0 : row_bytes(k, length, k >= 6);
 }
 
-static cudaError_t allow_shared(kernel kernel, size_t bytes)
+/* The most that any shape wants: the attribute is the whole process's. */
+static cudaError_t allow_shared(kernel kernel)
 {
-    return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+    return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, MOST_SHARED);
 }
 
 /* ---- The layout ----------------------------------------------------------------------------- */
@@ -705,7 +707,7 @@ cudaError_t hc_window_encode_cuda_slots(unsigned k, unsigned length, unsigned *s
     if (error == cudaSuccess)
         error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
     if (error == cudaSuccess)
-        error = allow_shared(kernel, shared_bytes(k, length));
+        error = allow_shared(kernel);
     if (error == cudaSuccess)
         error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
             &blocks, kernel, (int)thread_count(k, length, is_swept(k, length)), shared_bytes(k, length));
@@ -750,7 +752,7 @@ static cudaError_t launch(const struct hc_window_trellis_cuda *trellis, struct c
     const kernel kernel = kernel_of(k, length, coding.importance != NULL);
     if (trellis->all)
         return cudaMemsetAsync(coding.flags, 1, coding.tiles, stream);
-    cudaError_t error = allow_shared(kernel, bytes);
+    cudaError_t error = allow_shared(kernel);
     if (error != cudaSuccess)
         return error;
     coding.note_bytes = note_bytes(k, length, is_swept(k, length));

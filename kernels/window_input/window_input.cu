@@ -140,8 +140,11 @@ static __global__ void __launch_bounds__(THREADS)
     __syncthreads();
     float scale = scale_of(max(largest[warp], largest[warp ^ 1]));
     store(ready, position, j, &values, scale);
-    if (lane == 0 && warp % GROUP_WARPS == 0 && j < ready->padded)
+    if (lane == 0 && warp % GROUP_WARPS == 0 && j < ready->padded) {
         ready->scales[position * groups_of(ready) + j / HC_INPUT_GROUP] = scale;
+        if (isnan(scale))
+            atomicAdd(launch.not_finite, 1);
+    }
 }
 
 /* Grid: x = positions, y = matrices; 256 threads; 256 bytes of shared memory. Columns as above, in steps of 1024.
@@ -170,6 +173,8 @@ static __global__ void __launch_bounds__(THREADS)
     }
     for (size_t g = threadIdx.x; g < groups; g += THREADS)
         ready->scales[position * groups + g] = scale;
+    if (threadIdx.x == 0 && isnan(scale))
+        atomicAdd(launch.not_finite, 1);
 }
 
 cudaError_t hc_window_input_cuda(const struct hc_input_launch *launch, cudaStream_t stream)

@@ -8,7 +8,8 @@
  *  - of every group of HC_INPUT_GROUP columns (the last may be shorter), m is the largest magnitude and s the power of
  *    two with 512 <= m / s < 1024, held within 2^-126 .. 2^117; 2^-126 for a group of zeros. `uniform`:
  *    m is that of the whole position, so that all its groups have one scale;
- *  - halves = v / s to nearest, ties to even; scales = s. A group with NaN or infinity has the scale NaN.
+ *  - halves = v / s to nearest, ties to even; scales = s. A group with NaN or infinity has the scale NaN, and adds to
+ *    *not_finite.
  * But for the norm's sum of squares, whose order is its own, every step gives the CPU's bits.
  * Results do not depend on n, on the grid, or on what else is computed. All pointers are device memory. The launcher
  * queues on `stream` and returns the launch error.
@@ -43,7 +44,8 @@ struct hc_input_launch {
     float epsilon;     /* of the norm */
     size_t n, columns; /* n >= 1 */
     bool uniform;
-    unsigned count; /* 1 to HC_INPUT_MATRICES */
+    uint32_t *not_finite; /* becomes more than it was where a group is not finite */
+    unsigned count;       /* 1 to HC_INPUT_MATRICES */
     struct hc_input_ready ready[HC_INPUT_MATRICES];
 };
 

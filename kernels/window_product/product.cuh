@@ -73,9 +73,13 @@ static inline uint32_t plan_parts(struct product_parts *parts)
     return blocks;
 }
 
-static inline size_t workspace_bytes(uint32_t blocks, size_t n)
+/* Where nothing is split, blocks leave nothing to each other. */
+static inline size_t workspace_bytes(const struct product_parts *parts, uint32_t blocks, size_t n)
 {
-    return HC_PRODUCT_CUDA_COUNTERS + blocks * (PRODUCT_WARPS * HC_TILE * sizeof(float)) * n;
+    bool split = false;
+    for (uint32_t i = 0; i < parts->count; i++)
+        split = split || parts->part[i].splits > 1;
+    return HC_PRODUCT_CUDA_COUNTERS + (split ? blocks * (PRODUCT_WARPS * HC_TILE * sizeof(float)) * n : 0);
 }
 
 /* ---- Places --------------------------------------------------------------------------------------------------- */

@@ -40,7 +40,8 @@ static uint32_t make_launch(const struct hc_window_matrix_cuda *matrices, unsign
 size_t hc_window_product_cuda_workspace(const struct hc_window_matrix_cuda *matrices, unsigned count, size_t n)
 {
     struct window_launch launch;
-    return workspace_bytes(make_launch(matrices, count, n, NULL, &launch), n);
+    uint32_t blocks = make_launch(matrices, count, n, NULL, &launch);
+    return workspace_bytes(&launch.parts, blocks, n);
 }
 
 cudaError_t hc_window_product_cuda(const struct hc_window_matrix_cuda *matrices, unsigned count, size_t n,
@@ -49,8 +50,9 @@ cudaError_t hc_window_product_cuda(const struct hc_window_matrix_cuda *matrices,
     if (count < 1 || count > HC_INPUT_MATRICES || n < 1 || n > HC_PRODUCT_CUDA_POSITIONS)
         return cudaErrorInvalidValue;
     const struct window_launchers *launchers = launchers_of(matrices[0].code.k);
-    if (!launchers)
-        return cudaErrorInvalidValue;
+    for (unsigned i = 0; i < count; i++)
+        if (!launchers || matrices[i].code.k != matrices[0].code.k)
+            return cudaErrorInvalidValue;
     struct window_launch launch;
     uint32_t blocks = make_launch(matrices, count, n, workspace, &launch);
     return launchers->product(&launch, blocks, stream);

@@ -45,7 +45,8 @@ struct hc_window_matrix_cuda {
  * the counters at its beginning, which must be zero before the first use and are zero again after every one. */
 size_t hc_window_product_cuda_workspace(const struct hc_window_matrix_cuda *matrices, unsigned count, size_t n);
 
-/* 1 to HC_INPUT_MATRICES matrices of the same k in one launch; n: 1 to HC_PRODUCT_CUDA_POSITIONS. */
+/* 1 to HC_INPUT_MATRICES matrices of the same k, each of at least one row and column, in one launch; n: 1 to
+ * HC_PRODUCT_CUDA_POSITIONS. */
 cudaError_t hc_window_product_cuda(const struct hc_window_matrix_cuda *matrices, unsigned count, size_t n,
                                    void *workspace, cudaStream_t stream);
 
@@ -55,7 +56,7 @@ cudaError_t hc_window_panel_cuda(const struct hc_window_code *code, const uint8_
                                  size_t tile_columns, uint16_t *out, cudaStream_t stream);
 
 /* What is left to do after cuBLAS: out[i stride + r] = sums[i rows + r] row_scales[r] x_scales[i x_stride] + bias[r]
- * (+ out, if `add`). row_scales: half precision, NULL: 1. x_scales: NULL: 1. */
+ * (+ out, if `add`). n <= 65535. row_scales: half precision, NULL: 1. x_scales: NULL: 1. */
 cudaError_t hc_product_finish_cuda(const float *sums, size_t n, size_t rows, const uint16_t *row_scales,
                                    const float *x_scales, size_t x_stride, const float *bias, bool add, float *out,
                                    size_t stride, cudaStream_t stream);

@@ -5,16 +5,18 @@
  *   TRUTH: what MODEL says, in numbers that the CPU multiplies exactly. BOUND: of the norm of the difference, relative
  *   to the norm of the logits, token by token. The cache of keys and values is that type on both.
  */
-#include <hyperc/run.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* More than are multiplied from the codes at once, several columns of tensor cores, and single steps. */
-static const uint32_t pieces[] = {70, 17, 8, 1, 1, 1, 3, 1, 1};
-enum { PIECES = sizeof pieces / sizeof *pieces, TOKENS = 103 };
+#include "network.h"
+#include "state.h"
+
+/* More than are multiplied from the codes at once, and of different numbers, so that panels end elsewhere; several
+ * columns of tensor cores; and single steps, on both sides of where another graph begins. */
+static const uint32_t pieces[] = {70, 17, 8, 1, 1, 1, 3, 80, 70, 1, 1, 1, 1, 1, 1, 1, 1};
+enum { PIECES = sizeof pieces / sizeof *pieces, TOKENS = 259, PANEL = 1 << 11, SUMS = 1 << 12 };
 
 struct side {
     hc_context *context;
@@ -29,6 +31,26 @@ static int failed(const struct side *side, const char *what)
     return 1;
 }
 
+/* Makes ready anew with panels so small that most matrices take several. */
+static hc_status shrink(hc_sequence *sequence)
+{
+    const struct hc_network *network = sequence->network;
+    const struct hc_matrix *matrices[512];
+    struct hc_cuda_runtime *cuda = hc_cuda_runtime_of(&sequence->runtime);
+    struct hc_error error;
+    uint64_t bytes;
+    size_t count = 0;
+    for (uint32_t i = 0; i < network->decoder.layers; i++)
+        for (unsigned m = 0; m < HC_LAYER_MATRICES && count < 510; m++)
+            matrices[count++] = network->layers[i].matrices[m];
+    matrices[count++] = network->embedding;
+    matrices[count++] = network->head;
+    const struct hc_needs needs = {&network->decoder, sequence->batch, sequence->room, matrices, count};
+    cuda->panel_room = PANEL;
+    cuda->sum_room = SUMS;
+    return sequence->runtime.table->prepare(&sequence->runtime, &needs, &bytes, &error);
+}
+
 static int open_side(struct side *side, const char *device, const char *path, hc_type cache)
 {
     hc_context_options options;
@@ -40,19 +62,27 @@ static int open_side(struct side *side, const char *device, const char *path, hc
         hc_network_open(side->context, path, &side->network) != HC_OK)
         return failed(side, path);
     hc_sequence_options_init(&sequence);
-    sequence.context = sequence.batch = TOKENS + 1;
+    sequence.context = TOKENS + 10;
+    sequence.batch = 80;
     sequence.cache_type = cache;
     if (hc_sequence_create(side->context, side->network, &sequence, &side->sequence) != HC_OK)
         return failed(side, path);
+    if (device && shrink(side->sequence) != HC_OK)
+        return failed(side, "prepare");
     hc_network_info_get(side->network, &info);
     side->logits = calloc((size_t)TOKENS * info.vocabulary, sizeof *side->logits);
     return side->logits ? 0 : failed(side, "out of memory");
 }
 
-static int run_side(struct side *side, uint32_t vocabulary)
+/* Pieces `begin` .. PIECES - 1. */
+static int run_side(struct side *side, uint32_t vocabulary, int begin)
 {
     uint32_t at = 0;
-    for (int p = 0; p < PIECES; p++) {
+    for (int p = 0; p < begin; p++)
+        at += pieces[p];
+    if (hc_sequence_cut(side->sequence, at) != HC_OK)
+        return failed(side, "cut");
+    for (int p = begin; p < PIECES; p++) {
         int32_t tokens[TOKENS];
         for (uint32_t i = 0; i < pieces[p]; i++)
             tokens[i] = (int32_t)((at + i) * 7919 % vocabulary);
@@ -62,6 +92,28 @@ static int run_side(struct side *side, uint32_t vocabulary)
         at += pieces[p];
     }
     return at == TOKENS ? 0 : failed(side, "the pieces do not add up");
+}
+
+/* A fault on the device: told, and told again, and the process lives on. Where a fault ends the process, as under an
+ * emulator that was not asked to go on, it is not tried. */
+static int compare_faults(struct side *side)
+{
+    const char *asked = getenv("CUEMU_FAULT");
+    struct hc_cuda_runtime *cuda = hc_cuda_runtime_of(&side->sequence->runtime);
+    const int32_t tokens[] = {1, 2};
+    char first[256];
+    if (!asked || strcmp(asked, "error") != 0)
+        return 0;
+    cuda->positions = (uint32_t *)(uintptr_t)4096; /* nobody's memory */
+    if (hc_sequence_cut(side->sequence, 10) != HC_OK ||
+        hc_evaluate(side->sequence, tokens, 2, HC_LOGITS_NONE, NULL) != HC_ERR_DEVICE)
+        return failed(side, "a fault was not told");
+    snprintf(first, sizeof first, "%.255s", hc_message(side->context));
+    if (hc_evaluate(side->sequence, tokens, 1, HC_LOGITS_NONE, NULL) != HC_ERR_DEVICE ||
+        strcmp(first, hc_message(side->context)) != 0)
+        return failed(side, "the second time it says otherwise");
+    printf("a fault: %s\n", first);
+    return 0;
 }
 
 /* The same choice, whether the logits come to the host or not. */
@@ -140,14 +192,19 @@ int main(int argc, char **argv)
         status = open_side(&truth, NULL, argv[2], cache);
     if (status == 0) {
         hc_network_info_get(device.network, &info);
-        status = run_side(&device, info.vocabulary);
+        status = run_side(&device, info.vocabulary, 0);
     }
     if (status == 0)
-        status = run_side(&truth, info.vocabulary);
+        status = run_side(&truth, info.vocabulary, 0);
+    /* Once more from the middle: what was recorded is played. */
+    if (status == 0)
+        status = run_side(&device, info.vocabulary, PIECES / 2);
     if (status == 0)
         status = compare(truth.logits, device.logits, info.vocabulary, strtod(argv[3], NULL));
     if (status == 0)
         status = compare_choices(&device, info.vocabulary);
+    if (status == 0)
+        status = compare_faults(&device);
     close_side(&device);
     close_side(&truth);
     return status;

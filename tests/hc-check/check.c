@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PATTERN = 0xa5, AROUND = 256 };
@@ -103,6 +104,8 @@ void check_case(struct check *c, const char *format, ...)
 
 void *check_buffer(struct check *c, size_t bytes, int misalign)
 {
+    if (c->used == CHECK_BUFFERS || bytes > CHECK_BUFFER_BYTES)
+        abort(); /* the check's own fault */
     struct check_buffer *buffer = &c->buffers[c->used++];
     uint8_t *end = buffer->arena + CHECK_BUFFER_BYTES;
     uint8_t *start = end - bytes;

@@ -24,7 +24,7 @@ static size_t code_count(const struct pairs *p)
 static void make_codes(struct check *c, struct pairs *p)
 {
     for (size_t i = 0; i < code_count(p); i++) {
-        bool fault = p->entries < 1u << p->bits && check_below(&c->random, 50) == 0;
+        bool fault = i > 0 && p->entries < 1u << p->bits && check_below(&c->random, 50) == 0;
         uint32_t most = 1u << p->bits;
         p->codes[i] = (uint32_t)(fault ? p->entries + check_below(&c->random, most - p->entries)
                                        : check_below(&c->random, p->entries));
@@ -52,8 +52,6 @@ static void make_pairs(struct check *c, struct pairs *p)
     p->exact = product_memory(2 * p->entries * sizeof *p->exact);
     uint8_t *packed = product_memory(room);
     make_codes(c, p);
-    if (p->codes[0] >= p->entries)
-        p->faults--;
     make_tables(c, p);
     c->truth->kernels.bitpack.pack(p->codes, count, p->bits, packed);
     p->matrix = (struct hc_pair_matrix_cuda){.codes = device_copy(c, packed, room),

@@ -25,28 +25,6 @@ static void fill(struct check *c, int kind, float *logits, size_t n)
     }
 }
 
-static void largest_case(struct check *c, size_t n, int kind)
-{
-    check_case(c, "n=%zu kind=%d", n, kind);
-    float *logits = check_buffer(c, n * sizeof *logits, 0);
-    int32_t got, *token = device_buffer(c, sizeof *token);
-    fill(c, kind, logits, n);
-    device_launched(c, "largest",
-                    hc_largest_cuda(device_copy(c, logits, n * sizeof *logits), n,
-                                    device_buffer(c, hc_largest_cuda_workspace(n)), token, device_stream(c)));
-    device_fetch(c, token, &got, sizeof got);
-    check_u64(c, "token", c->truth->kernels.softmax.largest(logits, n), (uint64_t)got);
-    device_end(c);
-}
-
-static void run_largest(struct check *c)
-{
-    static const size_t sizes[] = {1, 2, 33, 255, 257, 2048, 2049, 5000};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        for (int kind = 0; kind < KINDS; kind++)
-            largest_case(c, sizes[i], kind);
-}
-
 /* The sampler's first random number, as host/sampler.c makes it. */
 static double uniform_of(uint64_t seed)
 {
@@ -66,6 +44,29 @@ static int32_t sampler_choice(struct check *c, const hc_sample_options *options,
     hc_sampler_destroy(sampler);
     hc_context_destroy(context);
     return token;
+}
+
+static void largest_case(struct check *c, size_t n, int kind)
+{
+    check_case(c, "n=%zu kind=%d", n, kind);
+    float *logits = check_buffer(c, n * sizeof *logits, 0);
+    int32_t got, *token = device_buffer(c, sizeof *token);
+    fill(c, kind, logits, n);
+    device_launched(c, "largest",
+                    hc_largest_cuda(device_copy(c, logits, n * sizeof *logits), n,
+                                    device_buffer(c, hc_largest_cuda_workspace(n)), token, device_stream(c)));
+    device_fetch(c, token, &got, sizeof got);
+    const hc_sample_options greedy = {.temperature = 0, .top_p = 1, .repeat_penalty = 1};
+    check_u64(c, "token", (uint64_t)sampler_choice(c, &greedy, logits, n), (uint64_t)got);
+    device_end(c);
+}
+
+static void run_largest(struct check *c)
+{
+    static const size_t sizes[] = {1, 2, 33, 255, 257, 2048, 2049, 5000};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int kind = 0; kind < KINDS; kind++)
+            largest_case(c, sizes[i], kind);
 }
 
 enum { DRAWS = 4 };
@@ -96,7 +97,7 @@ static void top_k_case(struct check *c, size_t n, int kind, hc_sample_options op
 
 static void run_top_k(struct check *c)
 {
-    static const size_t sizes[] = {1, 40, 1000, 1024, 1025, 2048, 2049, 6000};
+    static const size_t sizes[] = {1, 40, 1000, 1024, 1025, 2048, 2049, 6000, 9000, 40000};
     static const uint32_t ks[] = {1, 2, 40, 1023, 1024};
     static const float temperatures[] = {0, 0.3f, 0.8f, 1, 5, 1e-30f, 1e30f};
     static const float shares[] = {1, 0.95f, 0.5f, 0}, parts[] = {0, 0.05f, 0.5f, 1};

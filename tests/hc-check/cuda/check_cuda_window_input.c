@@ -6,7 +6,7 @@
 #include "window_input/window_input_cuda.h"
 
 enum { PLAIN, NORM, GATE, KINDS };
-enum { POSITIONS = 3 };
+enum { POSITIONS = 3, MOST_GROUPS = 17 };
 
 struct input {
     int kind;
@@ -117,6 +117,22 @@ static float *factors_of(struct check *c, size_t n)
     return factors;
 }
 
+/* That a group is not finite is told if, and only if, its scale says so. */
+static void check_not_finite(struct check *c, const struct hc_input_launch *launch)
+{
+    uint32_t told = 0;
+    bool expected = false;
+    for (unsigned i = 0; i < launch->count; i++) {
+        size_t scales = launch->n * ((launch->ready[i].padded + HC_INPUT_GROUP - 1) / HC_INPUT_GROUP);
+        float got[POSITIONS * MOST_GROUPS];
+        device_fetch(c, launch->ready[i].scales, got, scales * sizeof *got);
+        for (size_t s = 0; s < scales; s++)
+            expected = expected || isnan(got[s]);
+    }
+    device_fetch(c, launch->not_finite, &told, sizeof told);
+    check_u64(c, "not finite", expected, told > 0);
+}
+
 /* `count` matrices: the first is not transformed if block is 0; each following one has the next smaller block, or 128.
  */
 static void one_case(struct check *c, struct input in, unsigned block, unsigned count)
@@ -135,6 +151,7 @@ static void one_case(struct check *c, struct input in, unsigned block, unsigned 
                                      .n = in.n,
                                      .columns = in.columns,
                                      .uniform = in.uniform,
+                                     .not_finite = device_zeros(c, sizeof(uint32_t)),
                                      .count = count};
     for (unsigned i = 0; i < count; i++) {
         unsigned multiple = block ? block : HC_HADAMARD_MIN;
@@ -151,6 +168,7 @@ static void one_case(struct check *c, struct input in, unsigned block, unsigned 
     device_launched(c, "window_input", hc_window_input_cuda(&launch, device_stream(c)));
     for (unsigned i = 0; i < count; i++)
         check_matrix(c, &in, &launch.ready[i], factors[i]);
+    check_not_finite(c, &launch);
     device_end(c);
 }
 

@@ -216,8 +216,12 @@ static void check_products(struct check *c)
         {1, 10, 1, 2, {{3, 265 * 16 - 7}}},
         {1, 12, 3, 1, {{66 * 256 + 1, 1}, {66 * 256 + 1, 1}, {17, 17 * 16 + 1}}},
     };
+    static const unsigned ks[] = {1, 2, 3, 4, 5, 6, 8}, positions[] = {9, 17, 64};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         one_case(c, &all[i]);
+    for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++)
+        for (size_t j = 0; j < sizeof positions / sizeof positions[0]; j++)
+            one_case(c, &(struct shapes){ks[i], 12, 1, positions[j], {{17, 18}}});
 }
 
 /* ---- After cuBLAS --------------------------------------------------------------------------------------------- */

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATTERN = 0xa5, BAND = 1024, MAX_BUFFERS = 64 };
+enum { PATTERN = 0xff /* of floats: NaN */, BAND = 1024, MAX_BUFFERS = 64 };
 
 static struct {
-    uint8_t *memory; /* band, contents, band */
+    uint8_t *memory; /* band, contents, and a band behind or nothing */
+    size_t behind;
     size_t bytes;
 } buffers[MAX_BUFFERS];
 static size_t buffer_count;
@@ -21,25 +22,31 @@ static void succeeded(struct check *c, const char *call, cudaError_t result)
     }
 }
 
-void *device_buffer(struct check *c, size_t bytes)
+static uint8_t *new_buffer(struct check *c, size_t bytes, size_t behind)
 {
     uint8_t *memory = NULL;
     if (buffer_count == MAX_BUFFERS) {
         check_fail(c, "too many device buffers", CHECK_WHOLE, INFINITY);
         return NULL;
     }
-    succeeded(c, "cudaMalloc", cudaMalloc((void **)&memory, bytes + 2 * (size_t)BAND));
+    succeeded(c, "cudaMalloc", cudaMalloc((void **)&memory, BAND + bytes + behind));
     if (!memory)
         return NULL;
-    succeeded(c, "cudaMemset", cudaMemset(memory, PATTERN, bytes + 2 * (size_t)BAND));
+    succeeded(c, "cudaMemset", cudaMemset(memory, PATTERN, BAND + bytes + behind));
     buffers[buffer_count].memory = memory;
+    buffers[buffer_count].behind = behind;
     buffers[buffer_count++].bytes = bytes;
     return memory + BAND;
 }
 
+void *device_buffer(struct check *c, size_t bytes)
+{
+    return new_buffer(c, bytes, BAND);
+}
+
 void *device_copy(struct check *c, const void *data, size_t bytes)
 {
-    void *memory = device_buffer(c, bytes);
+    void *memory = new_buffer(c, bytes, 0);
     if (memory)
         succeeded(c, "cudaMemcpy", cudaMemcpy(memory, data, bytes, cudaMemcpyHostToDevice));
     return memory;
@@ -71,11 +78,11 @@ void device_fetch(struct check *c, const void *device, void *host, size_t bytes)
     succeeded(c, "cudaMemcpy", cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost));
 }
 
-static void check_band(struct check *c, const uint8_t *device, const char *what)
+static void check_band(struct check *c, const uint8_t *device, size_t bytes, const char *what)
 {
     uint8_t band[BAND];
-    device_fetch(c, device, band, sizeof band);
-    for (size_t i = 0; i < sizeof band; i++)
+    device_fetch(c, device, band, bytes);
+    for (size_t i = 0; i < bytes; i++)
         if (band[i] != PATTERN)
             check_fail(c, what, i, INFINITY);
 }
@@ -84,8 +91,9 @@ void device_end(struct check *c)
 {
     succeeded(c, "cudaStreamSynchronize", cudaStreamSynchronize(cudaStreamPerThread));
     for (size_t i = 0; i < buffer_count; i++) {
-        check_band(c, buffers[i].memory, "written before a device buffer: band");
-        check_band(c, buffers[i].memory + BAND + buffers[i].bytes, "written beyond a device buffer: band");
+        check_band(c, buffers[i].memory, BAND, "written before a device buffer: band");
+        check_band(c, buffers[i].memory + BAND + buffers[i].bytes, buffers[i].behind,
+                   "written beyond a device buffer: band");
         cudaFree(buffers[i].memory);
     }
     buffer_count = 0;

@@ -10,8 +10,9 @@
 
 #include "../check.h"
 
-/* Buffers on the device, 256-byte aligned, with a band of known bytes before and directly behind them. Filled with
- * 0xa5, or with a copy. NULL after a failure, which is noted. Valid until device_end. */
+/* Buffers on the device, 256-byte aligned, filled with NaN, or with a copy. A band of known bytes lies before them, and
+ * directly behind those that are no copy; a copy ends with its allocation, so that an emulator, or compute-sanitizer,
+ * sees what reads beyond it. NULL after a failure, which is noted. Valid until device_end. */
 void *device_buffer(struct check *c, size_t bytes);
 void *device_copy(struct check *c, const void *data, size_t bytes);
 void *device_zeros(struct check *c, size_t bytes);
