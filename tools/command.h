@@ -37,6 +37,7 @@ struct command {
 
 extern const struct command command_compress, command_decompress, command_inspect, command_verify;
 extern const struct command command_generate, command_chat, command_perplexity, command_calibrate, command_bench;
+extern const struct command command_plan;
 
 /* Parses and runs; returns the exit code. */
 int command_main(const struct command *command, int argc, char **argv);

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-static const struct command *const commands[] = {&command_compress,   &command_decompress, &command_inspect,
-                                                 &command_verify,     &command_generate,   &command_chat,
-                                                 &command_perplexity, &command_calibrate,  &command_bench};
+static const struct command *const commands[] = {
+    &command_compress, &command_decompress, &command_inspect,   &command_verify, &command_generate,
+    &command_chat,     &command_perplexity, &command_calibrate, &command_bench,  &command_plan};
 
 static void usage(FILE *out)
 {

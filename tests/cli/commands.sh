@@ -17,7 +17,7 @@ for word in --help -h help; do
     prints "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 corrupted or different."
     silent
 done
-commands=(compress decompress inspect verify generate chat perplexity calibrate bench)
+commands=(compress decompress inspect verify generate chat perplexity calibrate bench plan)
 for command in "${commands[@]}"; do
     prints "  $command"
 done

@@ -58,6 +58,8 @@ prepare() { :; }
 afterwards() { :; }
 sweep "inspect" inspect whole --threads 1
 sweep "inspect --json" inspect whole --threads 1 --json
+sweep "plan" plan in.safetensors --devices cpu,cuda --threads 1
+sweep "plan --json" plan in.safetensors --devices cpu,cuda --threads 1 --json
 sweep "verify" verify whole --against in.safetensors --threads 1
 sweep "verify, window" verify window --against in.safetensors --threads 1
 sweep "verify --json" verify whole --against in.safetensors --threads 1 --json

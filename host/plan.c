@@ -1,0 +1,361 @@
+#include "plan.h"
+
+#include "context.h"
+#include "description.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double gpu_cores = 100; /* <hyperc/plan.h> */
+static const double slack = 0.005;   /* how far a cut moves to the end of a tensor, in shares */
+
+struct hc_plan {
+    char **names; /* of tensors and devices */
+    size_t name_count;
+    hc_plan_share *shares;
+    hc_plan_part *parts;
+    size_t room;
+    hc_plan_totals totals;
+};
+
+void hc_plan_free(hc_plan *plan)
+{
+    if (!plan)
+        return;
+    for (size_t i = 0; i < plan->name_count; i++)
+        free(plan->names[i]);
+    free(plan->names);
+    free(plan->shares);
+    free(plan->parts);
+    free(plan);
+}
+
+/* NULL if memory is out. */
+static const char *take_name(hc_plan *plan, const char *name)
+{
+    char *copy = strdup(name);
+    if (copy)
+        plan->names[plan->name_count++] = copy;
+    return copy;
+}
+
+/* ---- Devices -------------------------------------------------------------------------------- */
+
+static bool is_gpu(const char *name)
+{
+    return strcmp(name, "cuda") == 0 ||
+           (strncmp(name, "cuda:", 5) == 0 && name[5] && strspn(name + 5, "0123456789") == strlen(name + 5));
+}
+
+static hc_status take_devices(hc_plan *plan, int threads, const hc_plan_device *devices, size_t count,
+                              struct hc_error *error)
+{
+    if (count == 0)
+        return hc_fail(error, HC_ERR_ARGUMENT, "a plan needs a device");
+    plan->totals.devices = count;
+    for (size_t d = 0; d < count; d++) {
+        const hc_plan_device *device = &devices[d];
+        bool gpu = is_gpu(device->name);
+        if (!gpu && strcmp(device->name, "cpu") != 0)
+            return hc_fail(error, HC_ERR_ARGUMENT, "unknown device '%s'", device->name);
+        if (device->speed != 0 && !(device->speed >= 1e-9 && device->speed <= 1e9))
+            return hc_fail(error, HC_ERR_ARGUMENT, "%s: %g is not a speed", device->name, device->speed);
+        double speed = device->speed > 0 ? device->speed : gpu ? gpu_cores : threads;
+        plan->shares[d] = (hc_plan_share){take_name(plan, device->name), .speed = speed, .memory = device->memory};
+        if (!plan->shares[d].name)
+            return hc_no_memory(error);
+    }
+    return HC_OK;
+}
+
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+static hc_status add_part(hc_plan *plan, const hc_plan_part *part, struct hc_error *error)
+{
+    if (plan->totals.parts == plan->room) {
+        size_t room = plan->room ? 2 * plan->room : 256;
+        hc_plan_part *parts = realloc(plan->parts, room * sizeof *parts);
+        if (!parts)
+            return hc_no_memory(error);
+        plan->parts = parts;
+        plan->room = room;
+    }
+    plan->parts[plan->totals.parts++] = *part;
+    return HC_OK;
+}
+
+/* Most rows of a piece that a device's memory holds, whole units; 0: none. */
+static uint64_t rows_that_fit(const struct hc_plan_piece *piece, uint64_t memory)
+{
+    uint64_t unit = piece->unit < piece->rows ? piece->unit : piece->rows;
+    uint64_t read = hc_plan_read_bytes(piece, unit), more = hc_plan_written_bytes(piece, unit, unit);
+    uint64_t once = hc_plan_written_bytes(piece, 0, unit) - more;
+    if (memory == 0 || piece->kind == HC_PLAN_KEPT)
+        return piece->rows;
+    uint64_t rows = memory < once ? 0 : (memory - once) / (read + more) * unit;
+    return rows < piece->rows ? rows : piece->rows;
+}
+
+/* Gives rows of a piece to a device, in as many parts as its memory asks for. */
+static hc_status give(hc_plan *plan, const struct hc_plan_piece *piece, const hc_plan_part *which, size_t device,
+                      uint64_t first, uint64_t rows, struct hc_error *error)
+{
+    hc_plan_share *share = &plan->shares[device];
+    uint64_t most = rows_that_fit(piece, share->memory), end = first + rows;
+    if (most == 0)
+        return hc_fail(error, HC_ERR_ARGUMENT, "%s: %llu bytes of memory do not hold the least part of %s", share->name,
+                       (unsigned long long)share->memory, which->tensor);
+    hc_status status = HC_OK;
+    for (uint64_t at = first; status == HC_OK && at < end; at += most) {
+        hc_plan_part part = *which;
+        part.device = device;
+        part.first_row = at;
+        part.rows = end - at < most ? end - at : most;
+        part.whole = part.rows == piece->rows;
+        part.weights = part.rows * piece->columns;
+        part.read_bytes = hc_plan_read_bytes(piece, part.rows);
+        part.written_bytes = hc_plan_written_bytes(piece, at, part.rows);
+        part.seconds = 1e-9 * hc_plan_nanoseconds(piece, part.rows) / share->speed;
+        status = add_part(plan, &part, error);
+    }
+    return status;
+}
+
+/* ---- Cutting -------------------------------------------------------------------------------- */
+
+/* The pieces, one behind the other on a line of nanoseconds, on which every device has its stretch. */
+struct line {
+    hc_plan *plan;
+    double *ends;  /* of the stretches */
+    double at;     /* what lies in front of it is given away, */
+    size_t device; /* and this one is at hand */
+};
+
+static hc_status line_begin(struct line *line, hc_plan *plan, double length, struct hc_error *error)
+{
+    double speeds = 0, before = 0;
+    *line = (struct line){plan, malloc(plan->totals.devices * sizeof *line->ends), 0, 0};
+    if (!line->ends)
+        return hc_no_memory(error);
+    for (size_t d = 0; d < plan->totals.devices; d++)
+        speeds += plan->shares[d].speed;
+    for (size_t d = 0; d < plan->totals.devices; d++) {
+        before += plan->shares[d].speed;
+        line->ends[d] = length * (before / speeds);
+    }
+    return HC_OK;
+}
+
+/* How far the end of the stretch at hand may move, by the shorter one of both beside it. */
+static double slack_of(const struct line *line)
+{
+    size_t d = line->device;
+    double here = line->ends[d] - (d ? line->ends[d - 1] : 0), next = line->ends[d + 1] - line->ends[d];
+    return slack * (here < next ? here : next);
+}
+
+/* How many of the units of a piece, the last `units` of it, the device at hand takes. Where its stretch ends within a
+ * unit, the one of both devices takes it that is held up less by what is beyond its own stretch. */
+static uint64_t units_to_take(const struct line *line, uint64_t units, double unit_cost, double rest_cost)
+{
+    size_t d = line->device;
+    if (d + 1 == line->plan->totals.devices)
+        return units;
+    double room = line->ends[d] - line->at, near = slack_of(line);
+    if (rest_cost <= room + near)
+        return units;
+    if (room <= near)
+        return 0;
+    double whole = floor(room / unit_cost), over = room / unit_cost - whole;
+    bool one_more = (1 - over) / line->plan->shares[d].speed <= over / line->plan->shares[d + 1].speed;
+    uint64_t take = (uint64_t)whole + one_more;
+    return take < units ? take : units;
+}
+
+/* Gives a piece away, to as many devices as it reaches over. */
+static hc_status lay(struct line *line, const struct hc_plan_piece *piece, const hc_plan_part *which,
+                     struct hc_error *error)
+{
+    double unit_cost = hc_plan_nanoseconds(piece, piece->unit);
+    uint64_t first = 0, before = line->plan->totals.parts;
+    hc_status status = HC_OK;
+    while (status == HC_OK && first < piece->rows) {
+        uint64_t rest = piece->rows - first, units = (rest + piece->unit - 1) / piece->unit;
+        uint64_t take = units_to_take(line, units, unit_cost, hc_plan_nanoseconds(piece, rest));
+        uint64_t rows = take < units ? take * piece->unit : rest;
+        if (rows > 0)
+            status = give(line->plan, piece, which, line->device, first, rows, error);
+        line->at += hc_plan_nanoseconds(piece, rows);
+        first += rows;
+        if (first < piece->rows)
+            line->device++;
+    }
+    if (status == HC_OK) {
+        line->plan->totals.pieces++;
+        line->plan->totals.cut_pieces += line->plan->parts[before].device != line->device;
+    }
+    return status;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------ */
+
+static hc_status lay_all(hc_plan *plan, const struct hc_tensor *tensors, size_t count,
+                         const hc_compress_options *options, struct hc_error *error)
+{
+    struct line line = {0};
+    double length = 0;
+    hc_status status;
+    plan->totals.tensors = count;
+    for (size_t i = 0; i < count; i++) {
+        struct hc_plan_piece piece = hc_plan_piece_of(&tensors[i], options);
+        length += (double)piece.pieces * hc_plan_nanoseconds(&piece, piece.rows);
+    }
+    HC_TRY(line_begin(&line, plan, length, error));
+    for (size_t i = 0; i < count; i++) {
+        struct hc_plan_piece piece = hc_plan_piece_of(&tensors[i], options);
+        hc_plan_part which = {
+            .tensor = take_name(plan, tensors[i].name), .pieces = piece.pieces, .kept = piece.kind == HC_PLAN_KEPT};
+        HC_TRY(which.tensor ? HC_OK : hc_no_memory(error));
+        for (which.piece = 0; which.piece < which.pieces; which.piece++)
+            HC_TRY(lay(&line, &piece, &which, error));
+    }
+done:
+    free(line.ends);
+    return status;
+}
+
+static void add_up(hc_plan *plan)
+{
+    hc_plan_totals *totals = &plan->totals;
+    double work = 0, seconds = 0;
+    for (uint64_t i = 0; i < totals->parts; i++) {
+        const hc_plan_part *part = &plan->parts[i];
+        hc_plan_share *share = &plan->shares[part->device];
+        uint64_t bytes = part->kept ? 0 : part->read_bytes + part->written_bytes;
+        share->parts++;
+        share->weights += part->weights;
+        share->read_bytes += part->read_bytes;
+        share->written_bytes += part->written_bytes;
+        share->part_bytes = bytes > share->part_bytes ? bytes : share->part_bytes;
+        share->seconds += part->seconds;
+        totals->weights += part->weights;
+    }
+    for (uint64_t d = 0; d < totals->devices; d++) {
+        const hc_plan_share *share = &plan->shares[d];
+        work += share->seconds * share->speed;
+        seconds += share->seconds;
+        totals->seconds = share->seconds > totals->seconds ? share->seconds : totals->seconds;
+    }
+    for (uint64_t d = 0; d < totals->devices && work > 0; d++)
+        plan->shares[d].share = plan->shares[d].seconds * plan->shares[d].speed / work;
+    totals->imbalance = seconds > 0 ? totals->seconds / (seconds / (double)totals->devices) - 1 : 0;
+}
+
+static hc_status allocate(hc_plan *plan, size_t tensors, size_t devices, struct hc_error *error)
+{
+    plan->names = malloc((tensors + devices + 1) * sizeof *plan->names);
+    plan->shares = calloc(devices + 1, sizeof *plan->shares);
+    return plan->names && plan->shares ? HC_OK : hc_no_memory(error);
+}
+
+static hc_status make(hc_context *context, const struct hc_tensor *tensors, size_t count,
+                      const hc_compress_options *options, const hc_plan_device *devices, size_t device_count,
+                      hc_plan **out)
+{
+    struct hc_error *error = &context->error;
+    const struct hc_method *method = hc_method_find(options->method);
+    hc_plan *plan = calloc(1, sizeof *plan);
+    json_t *checked = NULL;
+    hc_status status = plan ? HC_OK : hc_no_memory(error);
+    if (!method)
+        status = hc_fail(error, HC_ERR_ARGUMENT, "unknown method '%s'", options->method);
+    if (status != HC_OK)
+        goto done;
+    HC_TRY(method->options(options, &checked, error));
+    HC_TRY(allocate(plan, count, device_count, error));
+    HC_TRY(take_devices(plan, context->threads, devices, device_count, error));
+    HC_TRY(lay_all(plan, tensors, count, options, error));
+    add_up(plan);
+    *out = plan;
+    plan = NULL;
+done:
+    hc_plan_free(plan);
+    json_decref(checked);
+    return status;
+}
+
+hc_status hc_plan_model(hc_context *context, const char *input, const hc_compress_options *options,
+                        const hc_plan_device *devices, size_t count, hc_plan **plan)
+{
+    struct hc_source *source = NULL;
+    hc_status status;
+    *plan = NULL;
+    HC_TRY(hc_source_open(input, &source, &context->error));
+    for (size_t i = 0; i < source->tensor_count; i++)
+        if (hc_is_part(source->tensors[i].name)) {
+            status = hc_fail(&context->error, HC_ERR_UNSUPPORTED, "%s: is compressed already", input);
+            goto done;
+        }
+    HC_TRY(make(context, source->tensors, source->tensor_count, options, devices, count, plan));
+done:
+    hc_source_close(source);
+    return status;
+}
+
+/* False if the shape is none, or of more weights than can be counted. */
+static bool take_shape(struct hc_tensor *tensor, const hc_tensor_info *info)
+{
+    const uint64_t most = UINT64_C(1) << 56; /* their bytes and bits can be counted too */
+    uint64_t product = 1;
+    if (info->rank < 0 || info->rank > HC_MAX_RANK || (unsigned)info->type >= HC_TYPE_COUNT)
+        return false;
+    *tensor = (struct hc_tensor){.name = (char *)info->name, .type = info->type, .rank = info->rank};
+    tensor->weights = 1;
+    for (int d = 0; d < info->rank; d++) {
+        uint64_t size = info->shape[d];
+        if (size > 0 && product > most / size)
+            return false;
+        product *= size > 0 ? size : 1;
+        tensor->shape[d] = size;
+        tensor->weights *= size;
+    }
+    return true;
+}
+
+hc_status hc_plan_tensors(hc_context *context, const hc_tensor_info *tensors, size_t tensor_count,
+                          const hc_compress_options *options, const hc_plan_device *devices, size_t count,
+                          hc_plan **plan)
+{
+    struct hc_tensor *taken = calloc(tensor_count + 1, sizeof *taken);
+    hc_status status = taken ? HC_OK : hc_no_memory(&context->error);
+    *plan = NULL;
+    for (size_t i = 0; status == HC_OK && i < tensor_count; i++)
+        if (!take_shape(&taken[i], &tensors[i]))
+            status = hc_fail(&context->error, HC_ERR_ARGUMENT, "%s: there is no such shape", tensors[i].name);
+    if (status == HC_OK)
+        status = make(context, taken, tensor_count, options, devices, count, plan);
+    free(taken);
+    return status;
+}
+
+void hc_plan_totals_get(const hc_plan *plan, hc_plan_totals *totals)
+{
+    *totals = plan->totals;
+}
+
+hc_status hc_plan_share_get(const hc_plan *plan, uint64_t device, hc_plan_share *share)
+{
+    if (device >= plan->totals.devices)
+        return HC_ERR_ARGUMENT;
+    *share = plan->shares[device];
+    return HC_OK;
+}
+
+hc_status hc_plan_part_get(const hc_plan *plan, uint64_t index, hc_plan_part *part)
+{
+    if (index >= plan->totals.parts)
+        return HC_ERR_ARGUMENT;
+    *part = plan->parts[index];
+    return HC_OK;
+}

@@ -1,0 +1,103 @@
+/* hyperc: who would compress what. A *plan* gives every row of every tensor to one of several devices, so that they
+ * finish together. Planning needs none of the devices.
+ *
+ * The conventions are those of hyperc.h. The same tensors, options and devices give the same plan on every machine.
+ */
+#ifndef HYPERC_PLAN_H
+#define HYPERC_PLAN_H
+
+#include <hyperc/hyperc.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A device, or as much of it as works on this model. Two of one name are two. */
+typedef struct hc_plan_device {
+    const char *name; /* "cpu", "cuda" or "cuda:N" */
+    double speed;     /* in cores of a CPU, 1e-9 to 1e9. 0: as many as the context has threads; of a GPU 100 */
+    uint64_t memory;  /* most bytes that one part may take there; 0: any number */
+} hc_plan_device;
+
+/* Predicted times are those of the search, by a cost per weight. What is not in them: storage, waiting, and what goes
+ * over the model before it is coded (moments, the sharing of a fractional rate). Costs are nanoseconds of one core (AMD
+ * EPYC, Zen 4, AVX-512; bench/results/window_speed.csv and pair_speed.csv, one thread):
+ *
+ *  - `window`: 15 for reading and transforming, and for every branch that the search evaluates 0.031 (k = 1, 2), 0.058
+ *    (k = 3, 4, 5) or 0.069 (k = 6, 8). It evaluates (256 + S) / 256 n 2^(L-k) of them per weight, S and n as in
+ *    kernels/window_encode/window_encode.h. That meets the table to 12 %; a (k, L) that is not in it goes by the count.
+ *    Tiles are counted whole. A tensor that shares a fractional rate costs what lies between its neighbours.
+ *  - `pair`: 3.4 for each fit, of which there are at most one for each point count, twice as many with a chosen side;
+ *    and 3.3 for codes and their check.
+ *  - a tensor that is kept: 0.13 a byte, as in a plain copy.
+ *
+ * A GPU is taken for 100 cores: by the bounds in bench/results/sass.csv an A100 may search 73 (k = 2, L = 12) to 129
+ * (k = 4, L = 12) times as fast as a core. That is a bound from counted instructions; nothing was measured.
+ *
+ * What is cut where: tensors stay in their order, and every device has a run of them, so that it reads and writes in
+ * one go. A tensor within which its share ends is cut, at a multiple of 16 rows: at most one cut for each device but
+ * the last. If the end of the tensor is within 0.5 % of a share, the cut moves there, and is none.
+ *
+ * What `window` measures over a whole tensor, the column norms, is added up over its parts before the first is coded.
+ * The codes of `pair` depend on statistics of the whole tensor, one after the other; what can be cut are its passes: in
+ * each of them a device goes over its own part, and then the sums of all parts are added up. They are exact, but only
+ * of multiples of 8192 weights: a cut lies at such a multiple too. While a device waits for the others' sums, it goes
+ * on with tensors that are all its own; the plan counts no time for it.
+ *
+ * Memory: while a part is worked on, it lies there as it is read and as it is coded. What would take more than there is
+ * for it is divided further, for the same device. */
+
+/* Some rows of a tensor, for one device; in the order of the tensors and their rows. */
+typedef struct hc_plan_part {
+    const char *tensor;
+    uint64_t piece, pieces;   /* which expert of how many, in tensors that stack them; else 0 of 1 */
+    bool whole;               /* all rows of the piece */
+    uint64_t first_row, rows; /* of the piece as a matrix: its slowest dimension against all others */
+    uint64_t device;          /* which of the devices */
+    uint64_t weights;
+    uint64_t read_bytes, written_bytes; /* of tensors; together what it takes of memory. Written: of `pair`, and of
+                                         * shared rates, at most */
+    bool kept;                          /* copied as it is, which takes no memory there */
+    double seconds;                     /* predicted */
+} hc_plan_part;
+
+/* What a device gets in all. */
+typedef struct hc_plan_share {
+    const char *name;
+    double speed; /* in force */
+    uint64_t memory;
+    uint64_t parts, weights, read_bytes, written_bytes;
+    uint64_t part_bytes; /* most that a part takes of its memory */
+    double share;        /* of the work of all devices, 0 to 1 */
+    double seconds;      /* predicted */
+} hc_plan_share;
+
+typedef struct hc_plan_totals {
+    uint64_t tensors, pieces, cut_pieces; /* cut: between devices */
+    uint64_t parts, weights, devices;
+    double seconds;   /* of the slowest device */
+    double imbalance; /* that / the mean of all devices - 1; 0 if there is nothing to do */
+} hc_plan_totals;
+
+typedef struct hc_plan hc_plan;
+
+/* Plans the compression of the model at `input` (hc_compress), of which the headers alone are read.
+ * HC_ERR_ARGUMENT: a device of another name, a speed out of range, a device whose memory does not hold the least part
+ * of some tensor; HC_ERR_UNSUPPORTED: the model is compressed already. On failure *plan is NULL. */
+hc_status hc_plan_model(hc_context *context, const char *input, const hc_compress_options *options,
+                        const hc_plan_device *devices, size_t count, hc_plan **plan);
+/* The same for tensors that need not be anywhere: of these, name, type, rank and shape count. */
+hc_status hc_plan_tensors(hc_context *context, const hc_tensor_info *tensors, size_t tensor_count,
+                          const hc_compress_options *options, const hc_plan_device *devices, size_t count,
+                          hc_plan **plan);
+void hc_plan_free(hc_plan *plan);
+
+void hc_plan_totals_get(const hc_plan *plan, hc_plan_totals *totals);
+/* Index out of range: HC_ERR_ARGUMENT, and no message. */
+hc_status hc_plan_share_get(const hc_plan *plan, uint64_t device, hc_plan_share *share);
+hc_status hc_plan_part_get(const hc_plan *plan, uint64_t index, hc_plan_part *part);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,256 @@
+#include "compress_options.h"
+#include "report.h"
+
+#include <hyperc/plan.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_DEVICES = 1024, MOST_LIST = 1 << 14 };
+
+struct plan_state {
+    struct compress_request request;
+    hc_plan_device devices[MOST_DEVICES];
+    size_t device_count, speed_count, memory_count;
+    char names[MOST_LIST]; /* of the devices */
+};
+
+static const struct option_spec specs[] = {
+    {"devices", "LIST", "cpu, cuda, cuda:N, separated by commas; two of one name are two (cpu)", 0},
+    {"speeds", "LIST", "of each device, in cores (cpu: the threads; cuda: 100, which is a bound)", 0},
+    {"memory", "LIST", "GB on each device for what it works on at a time; 0: any (0)", 0},
+    {"method", "NAME", "this and the following, as of compress: window (default) or pair", 0},
+    {"bits", "B", "window: bits per weight", 0},
+    {"embed-bits", "K|keep", "window: bits of embeddings", 0},
+    {"head-bits", "K|keep", "window: bits of the output matrix", 0},
+    {"bits-for", "PATTERN=K", "window: bits of tensors whose name matches", 0},
+    {"window", "L", "window: bits of a code", 0},
+    {"effort", "NAME", "window: fast, default or best", 0},
+    {"side", "S|auto", "pair: side of the inner square", 0},
+    {"points", "LIST", "pair: points of the trajectory", 0},
+    {"classes", "N", "pair: most classes of outer pairs", 0},
+    {"only", "PATTERN", "code only tensors whose name matches", 0},
+    {"keep", "PATTERN", "keep tensors whose name matches as they are", 0},
+    {NULL, NULL, NULL, 0},
+};
+
+static void *begin(void)
+{
+    struct plan_state *state = calloc(1, sizeof *state);
+    if (state)
+        compress_request_init(&state->request);
+    return state;
+}
+
+/* ---- Options -------------------------------------------------------------------------------- */
+
+/* Copies a list to `room` and splits it where its commas are; 0 if it is too long. */
+static size_t split(const char *list, char room[MOST_LIST], const char *items[MOST_DEVICES])
+{
+    size_t count = 0;
+    if (strlen(list) >= MOST_LIST)
+        return 0;
+    strcpy(room, list);
+    for (char *item = room; item; count++) {
+        char *comma = strchr(item, ',');
+        if (count == MOST_DEVICES)
+            return 0;
+        items[count] = item;
+        if (comma)
+            *comma = 0;
+        item = comma ? comma + 1 : NULL;
+    }
+    return count;
+}
+
+static bool set_devices(struct plan_state *state, const char *value)
+{
+    const char *items[MOST_DEVICES];
+    state->device_count = split(value, state->names, items);
+    for (size_t d = 0; d < state->device_count; d++)
+        state->devices[d].name = items[d];
+    return state->device_count || bad_value("devices", "up to 1024 names", value);
+}
+
+static bool set_speeds(struct plan_state *state, const char *value)
+{
+    char room[MOST_LIST];
+    const char *items[MOST_DEVICES];
+    bool good = (state->speed_count = split(value, room, items)) > 0;
+    for (size_t d = 0; good && d < state->speed_count; d++)
+        good = parse_real(items[d], 0, &state->devices[d].speed) && state->devices[d].speed > 0;
+    return good || bad_value("speeds", "positive numbers", value);
+}
+
+static bool set_memory(struct plan_state *state, const char *value)
+{
+    char room[MOST_LIST];
+    const char *items[MOST_DEVICES];
+    bool good = (state->memory_count = split(value, room, items)) > 0;
+    for (size_t d = 0; good && d < state->memory_count; d++) {
+        double gigabytes;
+        good = parse_real(items[d], 0, &gigabytes) && gigabytes <= 1e9;
+        state->devices[d].memory = good ? (uint64_t)(gigabytes * 1e9) : 0;
+    }
+    return good || bad_value("memory", "gigabytes, 0 for any number", value);
+}
+
+static bool set(const char *name, const char *value, void *handle)
+{
+    struct plan_state *state = handle;
+    if (strcmp(name, "devices") == 0)
+        return set_devices(state, value);
+    if (strcmp(name, "speeds") == 0)
+        return set_speeds(state, value);
+    if (strcmp(name, "memory") == 0)
+        return set_memory(state, value);
+    return compress_request_set(&state->request, name, value);
+}
+
+/* False, with a message, if the options do not go together. */
+static bool check(struct plan_state *state, char *text, size_t size)
+{
+    if (state->device_count == 0) {
+        state->devices[0].name = "cpu";
+        state->device_count = 1;
+    }
+    size_t speeds = state->speed_count, memory = state->memory_count;
+    if ((speeds && speeds != state->device_count) || (memory && memory != state->device_count)) {
+        snprintf(text, size, "--%s is to have as many numbers as there are devices, %zu",
+                 speeds && speeds != state->device_count ? "speeds" : "memory", state->device_count);
+        return false;
+    }
+    return compress_request_check(&state->request, text, size);
+}
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+static void print_share(const hc_plan_share *share)
+{
+    char read[32], written[32], most[32];
+    printf("%-10s %8.6g %8" PRIu64 " %15" PRIu64 " %10s %10s %10s %10.4g %8.3f %%\n", share->name, share->speed,
+           share->parts, share->weights, human_bytes((double)share->read_bytes, read),
+           human_bytes((double)share->written_bytes, written), human_bytes((double)share->part_bytes, most),
+           share->seconds, 100 * share->share);
+}
+
+/* The rows of a piece that one device has, in parts from number *at on, which goes behind them. False: that was all. */
+static bool next_run(const hc_plan *plan, uint64_t *at, hc_plan_part *run)
+{
+    hc_plan_part part;
+    if (hc_plan_part_get(plan, *at, run) != HC_OK)
+        return false;
+    while (hc_plan_part_get(plan, ++*at, &part) == HC_OK && part.first_row > 0 && part.device == run->device)
+        run->rows += part.rows;
+    return true;
+}
+
+/* One line for every piece that is cut: its rows, and who has them. */
+static void print_cuts(const hc_plan *plan)
+{
+    hc_plan_part run, next;
+    hc_plan_share share;
+    for (uint64_t at = 0; next_run(plan, &at, &run);) {
+        bool goes_on = hc_plan_part_get(plan, at, &next) == HC_OK && next.first_row > 0;
+        if (run.first_row == 0 && !goes_on)
+            continue;
+        if (run.first_row == 0) {
+            fputs("cut: ", stdout);
+            print_text(stdout, run.tensor, 0);
+            if (run.pieces > 1)
+                printf(" [%" PRIu64 "]", run.piece);
+        }
+        hc_plan_share_get(plan, run.device, &share);
+        printf("%s %" PRIu64 " to %" PRIu64 " on %s%s", run.first_row ? "," : ": rows", run.first_row,
+               run.first_row + run.rows - 1, share.name, goes_on ? "" : "\n");
+    }
+}
+
+static int print_plan(const hc_plan *plan)
+{
+    hc_plan_totals totals;
+    hc_plan_share share;
+    hc_plan_totals_get(plan, &totals);
+    printf("%-10s %8s %8s %15s %10s %10s %10s %10s %10s\n", "device", "cores", "parts", "weights", "read", "written",
+           "at a time", "seconds", "share");
+    for (uint64_t d = 0; hc_plan_share_get(plan, d, &share) == HC_OK; d++)
+        print_share(&share);
+    print_cuts(plan);
+    printf("%" PRIu64 " tensors, %" PRIu64 " weights, %" PRIu64 " of %" PRIu64 " pieces cut between devices\n",
+           totals.tensors, totals.weights, totals.cut_pieces, totals.pieces);
+    printf("the slowest is predicted to search %.4g s, %.3f %% longer than the mean\n", totals.seconds,
+           100 * totals.imbalance);
+    return finish_output(EXIT_DONE);
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------- */
+
+static json_t *share_json(const hc_plan_share *share)
+{
+    return json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "device", share->name, "cores", share->speed,
+                     "memory", (json_int_t)share->memory, "parts", (json_int_t)share->parts, "weights",
+                     (json_int_t)share->weights, "read_bytes", (json_int_t)share->read_bytes, "written_bytes",
+                     (json_int_t)share->written_bytes, "part_bytes", (json_int_t)share->part_bytes, "seconds",
+                     share->seconds, "share", share->share);
+}
+
+static json_t *part_json(const hc_plan_part *part)
+{
+    return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:f}", "tensor", json_text(part->tensor),
+                     "piece", (json_int_t)part->piece, "whole", (int)part->whole, "first_row",
+                     (json_int_t)part->first_row, "rows", (json_int_t)part->rows, "device", (json_int_t)part->device,
+                     "kept", (int)part->kept, "weights", (json_int_t)part->weights, "read_bytes",
+                     (json_int_t)part->read_bytes, "written_bytes", (json_int_t)part->written_bytes, "seconds",
+                     part->seconds);
+}
+
+static int print_plan_json(const hc_plan *plan)
+{
+    hc_plan_totals totals;
+    hc_plan_share share;
+    hc_plan_part part;
+    json_t *devices = json_array(), *parts = json_array();
+    hc_plan_totals_get(plan, &totals);
+    for (uint64_t d = 0; hc_plan_share_get(plan, d, &share) == HC_OK; d++)
+        json_append(&devices, share_json(&share));
+    for (uint64_t i = 0; hc_plan_part_get(plan, i, &part) == HC_OK; i++)
+        json_append(&parts, part_json(&part));
+    return print_json(json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:f, s:f}", "devices", devices, "parts", parts,
+                                "tensors", (json_int_t)totals.tensors, "pieces", (json_int_t)totals.pieces,
+                                "cut_pieces", (json_int_t)totals.cut_pieces, "weights", (json_int_t)totals.weights,
+                                "seconds", totals.seconds, "imbalance", totals.imbalance));
+}
+
+static int run(const struct common_options *common, int count, char **operands, void *handle)
+{
+    struct plan_state *state = handle;
+    char text[128];
+    (void)count;
+    if (!check(state, text, sizeof text))
+        return report_failure(common, HC_ERR_ARGUMENT, text);
+    hc_context *context = NULL;
+    hc_plan *plan = NULL;
+    hc_status status = open_plain_context(common, &context);
+    if (status == HC_OK)
+        status =
+            hc_plan_model(context, operands[0], &state->request.options, state->devices, state->device_count, &plan);
+    int code = status != HC_OK ? report_failure(common, status, hc_message(context))
+               : common->json  ? print_plan_json(plan)
+                               : print_plan(plan);
+    hc_plan_free(plan);
+    hc_context_destroy(context);
+    return code;
+}
+
+const struct command command_plan = {
+    .name = "plan",
+    .operands = "INPUT --devices LIST",
+    .summary = "Tell which device would compress what, and how evenly",
+    .options = specs,
+    .least_operands = 1,
+    .most_operands = 1,
+    .begin = begin,
+    .set = set,
+    .run = run,
+};
