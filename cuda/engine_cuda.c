@@ -334,6 +334,16 @@ static hc_status cuda_compare(struct hc_engine *engine, const struct hc_piece *p
     return run_with_table(&job, in, bits, table, entries);
 }
 
+static void cuda_hold(struct hc_engine *engine, const struct hc_piece *piece)
+{
+    hc_cuda_hold(engine->state, piece);
+}
+
+static void cuda_let_go(struct hc_engine *engine)
+{
+    hc_cuda_let_go(engine->state);
+}
+
 static void cuda_destroy(struct hc_engine *engine)
 {
     hc_cuda_staging_close(engine->state);
@@ -344,6 +354,8 @@ static void cuda_destroy(struct hc_engine *engine)
 static const struct hc_engine_table cuda_table = {
     .name = "cuda",
     .destroy = cuda_destroy,
+    .hold = cuda_hold,
+    .let_go = cuda_let_go,
     .pair_moments = cuda_moments,
     .pair_extent = cuda_extent,
     .pair_try = cuda_try,

@@ -398,14 +398,14 @@ struct decoding {
     const struct hc_window_coder *coder;
     const uint8_t *codes;
     const uint16_t *scales;
-    uint64_t first_row;
+    uint64_t first_row; /* of the call; of comparing, of codes and scales */
 };
 
-/* Codes and scales are uploaded from where they lie, from the row of tiles on in which the chunk begins. */
-static hc_status submit_decode(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+/* Brings rows to a region. Codes and scales are uploaded from where they lie, from the row of tiles on in which the
+ * first row is. */
+static hc_status restore_rows(struct hc_cuda_job *job, uint64_t row, uint64_t rows, enum hc_cuda_region region)
 {
     const struct decoding *d = job->window;
-    uint64_t columns = d->frame->columns, row = d->first_row + slot->first / columns, rows = slot->count / columns;
     uint64_t begin = row / HC_TILE, end = (row + rows + HC_TILE - 1) / HC_TILE;
     size_t band_bytes = d->frame->tile_columns * hc_window_tile_bytes(d->coder);
     hc_status status;
@@ -413,17 +413,26 @@ static hc_status submit_decode(struct hc_cuda_job *job, struct hc_cuda_slot *slo
                           job->error));
     HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_SCALES, d->scales + begin * HC_TILE,
                           (row + rows - begin * HC_TILE) * sizeof *d->scales, job->error));
-    HC_TRY(hc_cuda_launched(
-        job,
-        hc_window_restore_cuda(&d->coder->code, hc_cuda_region_of(job, HC_CUDA_VALUES),
-                               hc_cuda_region_of(job, HC_CUDA_TILE_CODES), hc_cuda_region_of(job, HC_CUDA_SCALES),
-                               hc_cuda_region_of(job, HC_CUDA_FROM_CODE), d->frame->block, columns,
-                               d->frame->tile_columns, NULL, row % HC_TILE, rows,
-                               hc_cuda_region_of(job, HC_CUDA_DECODED), job->staging->device.stream),
-        "window_restore"));
-    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_DECODED, slot->results, slot->count * sizeof(float), job->error));
+    HC_TRY(hc_cuda_launched(job,
+                            hc_window_restore_cuda(&d->coder->code, hc_cuda_region_of(job, HC_CUDA_VALUES),
+                                                   hc_cuda_region_of(job, HC_CUDA_TILE_CODES),
+                                                   hc_cuda_region_of(job, HC_CUDA_SCALES),
+                                                   hc_cuda_region_of(job, HC_CUDA_FROM_CODE), d->frame->block,
+                                                   d->frame->columns, d->frame->tile_columns, NULL, row % HC_TILE, rows,
+                                                   hc_cuda_region_of(job, region), stream_of(job)),
+                            "window_restore"));
 done:
     return status;
+}
+
+static hc_status submit_decode(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    const struct decoding *d = job->window;
+    uint64_t columns = d->frame->columns;
+    hc_status status = restore_rows(job, d->first_row + slot->first / columns, slot->count / columns, HC_CUDA_DECODED);
+    return status == HC_OK
+               ? hc_cuda_download(job->staging, HC_CUDA_DECODED, slot->results, slot->count * sizeof(float), job->error)
+               : status;
 }
 
 static hc_status collect_decode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
@@ -458,18 +467,19 @@ done:
 
 /* ---- Comparing ---------------------------------------------------------------------------- */
 
-/* The results come back to where the decoded weights lay: the stream does one after the other. */
+/* A chunk begins and ends within rows: whole rows are decoded. */
 static hc_status submit_compare(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
-    size_t bytes = slot->count * sizeof(float);
+    const struct decoding *d = job->window;
+    uint64_t columns = d->frame->columns, first = job->first + slot->first;
+    uint64_t row = first / columns, end = (first + slot->count + columns - 1) / columns;
+    const float *rows = hc_cuda_region_of(job, HC_CUDA_ROWS);
     hc_status status;
     HC_TRY(hc_cuda_load_weights(job, slot));
-    memcpy(slot->results, (const float *)job->window + slot->first, bytes);
-    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_DECODED, slot->results, bytes, job->error));
+    HC_TRY(restore_rows(job, row - d->first_row, end - row, HC_CUDA_ROWS));
     HC_TRY(hc_cuda_launched(job,
-                            hc_compare_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS),
-                                            hc_cuda_region_of(job, HC_CUDA_DECODED), slot->count,
-                                            hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
+                            hc_compare_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), rows + (first - row * columns),
+                                            slot->count, hc_cuda_region_of(job, HC_CUDA_RESULTS), stream_of(job)),
                             "compare"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
                             hc_cuda_blocks_of(slot) * sizeof(struct hc_compare), job->error));
@@ -485,14 +495,27 @@ static hc_status collect_compare(struct hc_cuda_job *job, const struct hc_cuda_s
     return HC_OK;
 }
 
-hc_status hc_cuda_window_compare(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
-                                 const float *decoded, struct hc_compare_sum *sum, struct hc_error *error)
+hc_status hc_cuda_window_compare(struct hc_engine *engine, const struct hc_piece *piece,
+                                 const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                 const struct hc_window_coded *coded, uint64_t first, uint64_t count,
+                                 struct hc_compare_sum *sum, struct hc_error *error)
 {
+    const struct decoding decoding = {frame, coder, coded->codes, coded->scales, coded->first_tile_row * HC_TILE};
+    hc_status status = check_columns(piece->columns, error);
+    if (status != HC_OK || count == 0)
+        return status;
     struct hc_cuda_job job = hc_cuda_job_of(engine, piece, first, count, error);
+    uint64_t blocks = rows_at_once(&job, frame->columns) * frame->columns / HC_BLOCK;
+    job.chunk = (blocks > 0 ? blocks : 1) * HC_BLOCK;
     job.submit = submit_compare;
     job.collect = collect_compare;
-    job.window = decoded;
+    job.window = &decoding;
     job.out = sum;
-    hc_status status = hc_cuda_device_enter(&job.staging->device, error);
-    return status == HC_OK ? hc_cuda_run(&job) : status;
+    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
+    HC_TRY(upload_coder(&job, frame, coder));
+    HC_TRY(hc_cuda_run(&job));
+done:
+    if (status != HC_OK)
+        hc_cuda_settle(&job);
+    return status;
 }

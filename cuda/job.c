@@ -60,25 +60,60 @@ done:
     return status;
 }
 
-/* Half the bytes cross the bus for the two 16-bit types, which the device converts itself; everything else but F32 is
- * converted here. */
-hc_status hc_cuda_load_weights(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+static hc_status copy(const struct hc_cuda_job *job, void *to, const void *from, size_t bytes)
+{
+    return hc_cuda_launched(job,
+                            cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, job->staging->device.stream),
+                            "cudaMemcpyAsync on the device");
+}
+
+/* Weights on their way to the device, to pinned memory of the slot. */
+static void stage(const struct hc_cuda_job *job, const struct hc_cuda_slot *slot, size_t width)
 {
     const struct hc_tensor *tensor = job->piece->tensor;
     uint64_t first = job->piece->first + job->first + slot->first;
     size_t count = (size_t)slot->count;
-    bool half = tensor->type == HC_TYPE_F16 || tensor->type == HC_TYPE_BF16;
+
+    if (width == sizeof(float))
+        hc_tensor_read(tensor, job->kernels, first, count, (float *)(void *)slot->weights);
+    else
+        memcpy(slot->weights, tensor->data + first * width, count * width);
+}
+
+/* Brings the slot's weights to the region: from what is held of the piece, if they are there. Else they are uploaded,
+ * and held if they follow what is. */
+static hc_status bring(struct hc_cuda_job *job, struct hc_cuda_slot *slot, enum hc_cuda_region region, size_t width)
+{
+    struct hc_cuda_held *held = &job->staging->held;
+    uint64_t first = job->first + slot->first, end = first + slot->count;
+    bool holds = held->tensor == job->piece->tensor && held->first == job->piece->first;
+    size_t bytes = (size_t)slot->count * width;
+    hc_status status;
+
+    if (holds && end <= held->filled)
+        return copy(job, hc_cuda_region_of(job, region), held->memory + first * width, bytes);
+    stage(job, slot, width);
+    HC_TRY(hc_cuda_upload(job->staging, region, slot->weights, bytes, job->error));
+    if (holds && first <= held->filled) {
+        HC_TRY(copy(job, held->memory + first * width, hc_cuda_region_of(job, region), bytes));
+        held->filled = end;
+    }
+done:
+    return status;
+}
+
+hc_status hc_cuda_load_weights(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    const struct hc_tensor *tensor = job->piece->tensor;
+    size_t count = (size_t)slot->count, width = hc_cuda_width(tensor);
     float *weights = hc_cuda_region_of(job, HC_CUDA_WEIGHTS);
     const void *raw = hc_cuda_region_of(job, HC_CUDA_RAW);
     cudaStream_t stream = job->staging->device.stream;
     hc_status status;
 
-    if (!half || tensor->permuted_heads != 0) {
-        hc_tensor_read(tensor, job->kernels, first, count, (float *)(void *)slot->weights);
-        return hc_cuda_upload(job->staging, HC_CUDA_WEIGHTS, slot->weights, count * sizeof(float), job->error);
-    }
-    memcpy(slot->weights, tensor->data + first * sizeof(uint16_t), count * sizeof(uint16_t));
-    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_RAW, slot->weights, count * sizeof(uint16_t), job->error));
+    if (width == sizeof(float))
+        return bring(job, slot, HC_CUDA_WEIGHTS, width);
+    HC_TRY(bring(job, slot, HC_CUDA_RAW, width));
     if (tensor->type == HC_TYPE_F16)
         HC_TRY(hc_cuda_launched(job, hc_f16_to_f32_cuda(raw, count, weights, stream), "f16_to_f32"));
     else

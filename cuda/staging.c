@@ -35,7 +35,8 @@ static const size_t region_bytes[HC_CUDA_REGIONS] = {
     [HC_CUDA_ROWS] = HC_CUDA_BAND * sizeof(float),
     [HC_CUDA_ROW_FACTORS] = HC_CUDA_BAND_ROWS * sizeof(float),
     [HC_CUDA_TILES] = HC_CUDA_BAND * sizeof(int16_t),
-    [HC_CUDA_TILE_CODES] = HC_CUDA_BAND / 8 * HC_WINDOW_MAX_K,
+    /* Of two bands: a chunk that is compared ends in another row than it begins in. */
+    [HC_CUDA_TILE_CODES] = (size_t)2 * HC_CUDA_BAND / 8 * HC_WINDOW_MAX_K,
     [HC_CUDA_SCALES] = (HC_CUDA_BAND_ROWS + HC_TILE) * sizeof(uint16_t),
     [HC_CUDA_FITTED] = HC_CUDA_BAND_ROWS * sizeof(struct hc_window_fitted),
     [HC_CUDA_WORKSPACE] = HC_CUDA_WORKSPACE_BYTES,
@@ -108,6 +109,51 @@ static hc_status allocate_slots(struct hc_cuda_staging *staging, struct hc_error
     return status;
 }
 
+size_t hc_cuda_width(const struct hc_tensor *tensor)
+{
+    bool half = tensor->type == HC_TYPE_F16 || tensor->type == HC_TYPE_BF16;
+    return half && tensor->permuted_heads == 0 ? sizeof(uint16_t) : sizeof(float);
+}
+
+/* Whether there is room for so many bytes. What fails here but for memory poisons the device, and the next operation
+ * tells. */
+static bool make_room(struct hc_cuda_staging *staging, uint64_t bytes)
+{
+    struct hc_cuda_device *device = &staging->device;
+    struct hc_cuda_held *held = &staging->held;
+    size_t available = 0, total;
+    void *memory;
+
+    if (bytes <= held->bytes)
+        return true;
+    if (hc_cuda_device_enter(device, NULL) != HC_OK)
+        return false;
+    hc_cuda_free(device, held->memory);
+    *held = (struct hc_cuda_held){.memory = NULL};
+    if (hc_cuda_check(device, cudaMemGetInfo(&available, &total), "cudaMemGetInfo", NULL) != HC_OK ||
+        bytes > available / 2 || hc_cuda_allocate(device, (size_t)bytes, &memory, NULL) != HC_OK)
+        return false;
+    held->memory = memory;
+    held->bytes = (size_t)bytes;
+    return true;
+}
+
+void hc_cuda_hold(struct hc_cuda_staging *staging, const struct hc_piece *piece)
+{
+    struct hc_cuda_held *held = &staging->held;
+    hc_cuda_let_go(staging);
+    if (!make_room(staging, piece->weights * hc_cuda_width(piece->tensor)))
+        return;
+    held->tensor = piece->tensor;
+    held->first = piece->first;
+}
+
+void hc_cuda_let_go(struct hc_cuda_staging *staging)
+{
+    staging->held.tensor = NULL;
+    staging->held.filled = 0;
+}
+
 hc_status hc_cuda_staging_open(struct hc_cuda_staging *staging, const char *spec, struct hc_error *error)
 {
     *staging = (struct hc_cuda_staging){.band = HC_CUDA_CHUNK};
@@ -132,6 +178,7 @@ void hc_cuda_staging_close(struct hc_cuda_staging *staging)
             cudaEventDestroy(staging->slot[i].done);
     hc_cuda_free_pinned(&staging->device, staging->pinned);
     hc_cuda_free(&staging->device, staging->arena);
+    hc_cuda_free(&staging->device, staging->held.memory);
     hc_cuda_device_close(&staging->device);
     memset(staging, 0, sizeof *staging);
 }

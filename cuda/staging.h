@@ -1,8 +1,8 @@
 /* What the engine works with on its device: an arena of device memory, and pinned staging.
  *
- * Everything is allocated when the engine is opened and nothing later. Work comes in *chunks* of HC_CUDA_CHUNK weights;
- * two *slots* of pinned memory take turns, so that the host fills one while the stream works on the other. The arena
- * needs no second copy: the stream does one chunk after the other.
+ * Everything is allocated when the engine is opened, but for the room of a piece that is held. Work comes in *chunks*
+ * of HC_CUDA_CHUNK weights; two *slots* of pinned memory take turns, so that the host fills one while the stream works
+ * on the other. The arena needs no second copy: the stream does one chunk after the other.
  */
 #ifndef HC_CUDA_STAGING_H
 #define HC_CUDA_STAGING_H
@@ -77,8 +77,18 @@ struct hc_cuda_slot {
     uint64_t first, count; /* of that work, within its stretch */
 };
 
+/* A piece over which passes follow: the first of them leaves here what it uploads. */
+struct hc_cuda_held {
+    uint8_t *memory; /* stays for the pieces that follow */
+    size_t bytes;
+    const struct hc_tensor *tensor; /* NULL: nothing is held */
+    uint64_t first;                 /* of the piece, in its tensor */
+    uint64_t filled;                /* weights of the piece that are here, from its first one on */
+};
+
 struct hc_cuda_staging {
     struct hc_cuda_device device;
+    struct hc_cuda_held held;
     uint64_t band;                   /* weights that make a band of `window`: HC_CUDA_CHUNK, and less in tests */
     struct hc_window_code layout_of; /* what HC_CUDA_LAYOUT is for; k = 0: for nothing */
     uint8_t *arena;
@@ -92,6 +102,15 @@ hc_status hc_cuda_staging_open(struct hc_cuda_staging *staging, const char *spec
 
 /* Waits for the device and frees everything; also right for a poisoned device. */
 void hc_cuda_staging_close(struct hc_cuda_staging *staging);
+
+/* Bytes of a weight as it is uploaded. The device converts the two types of 16 bits itself, of which so half the bytes
+ * cross the bus; everything else goes there in float32. */
+size_t hc_cuda_width(const struct hc_tensor *tensor);
+
+/* As struct hc_engine_table says. Memory is allocated where a piece is larger than those before, and only if as much
+ * again stays free. */
+void hc_cuda_hold(struct hc_cuda_staging *staging, const struct hc_piece *piece);
+void hc_cuda_let_go(struct hc_cuda_staging *staging);
 
 /* Queues a copy to the beginning of a region. */
 hc_status hc_cuda_upload(struct hc_cuda_staging *staging, enum hc_cuda_region region, const void *from, size_t bytes,

@@ -58,6 +58,13 @@ struct hc_window_result {
     double *residual; /* per row: squared error in the frame, where the columns have their own unit each */
 };
 
+/* Codes and scales of rows of tiles, from one of them on. */
+struct hc_window_coded {
+    const uint8_t *codes;
+    const uint16_t *scales;
+    uint64_t first_tile_row;
+};
+
 struct hc_engine {
     const struct hc_engine_table *table;
     const struct hc_kernels *kernels; /* of the CPU, for what the host does itself; outlives the engine */
@@ -69,6 +76,12 @@ struct hc_engine {
 struct hc_engine_table {
     const char *name;
     void (*destroy)(struct hc_engine *engine);
+
+    /* Passes over this piece follow, until let_go, and its weights stay as they are: a device may keep it, so that it
+     * is uploaded once. One piece at a time. Never fails: where there is no room, every pass uploads. let_go is also
+     * right where none is held. */
+    void (*hold)(struct hc_engine *engine, const struct hc_piece *piece);
+    void (*let_go)(struct hc_engine *engine);
 
     hc_status (*pair_moments)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                               struct hc_moments_sum *sum, struct hc_error *error);
@@ -106,9 +119,12 @@ struct hc_engine_table {
     hc_status (*window_decode)(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
                                uint64_t first_row, uint64_t rows, float *out, struct hc_error *error);
-    /* Holds decoded weights first .. first + count - 1 (first a multiple of HC_BLOCK) against the piece. */
-    hc_status (*window_compare)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
-                                const float *decoded, struct hc_compare_sum *sum, struct hc_error *error);
+    /* Decodes the weights first .. first + count - 1 (first a multiple of HC_BLOCK), whose rows are among those of
+     * `coded`, and holds them against the piece. */
+    hc_status (*window_compare)(struct hc_engine *engine, const struct hc_piece *piece,
+                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                const struct hc_window_coded *coded, uint64_t first, uint64_t count,
+                                struct hc_compare_sum *sum, struct hc_error *error);
 };
 
 /* The CPU's. `kernels` must outlive it. */

@@ -1,5 +1,6 @@
 /* The engine of the CPU: the blocks of a stretch, spread over threads. */
 #include "engine_cpu.h"
+#include "window_frame.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -217,12 +218,9 @@ static hc_status cpu_compare(struct hc_engine *engine, const struct hc_piece *pi
     return check_codes(bad, error);
 }
 
-static hc_status cpu_compare_decoded(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first,
-                                     uint64_t count, const float *decoded, struct hc_compare_sum *sum,
-                                     struct hc_error *error)
+static void compare_decoded(const struct hc_cpu_state *cpu, const struct hc_piece *piece, uint64_t first,
+                            uint64_t count, const float *decoded, struct hc_compare_sum *sum)
 {
-    (void)error;
-    const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
 #pragma omp parallel num_threads(team(cpu, count))
     {
         struct hc_compare_sum mine = {0};
@@ -238,7 +236,34 @@ static hc_status cpu_compare_decoded(struct hc_engine *engine, const struct hc_p
 #pragma omp critical
         hc_compare_add(sum, &mine);
     }
-    return HC_OK;
+}
+
+static hc_status cpu_window_compare(struct hc_engine *engine, const struct hc_piece *piece,
+                                    const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                    const struct hc_window_coded *coded, uint64_t first, uint64_t count,
+                                    struct hc_compare_sum *sum, struct hc_error *error)
+{
+    uint64_t columns = frame->columns, begin = first / columns, rows = (first + count + columns - 1) / columns - begin;
+    float *decoded = malloc(rows * columns * sizeof *decoded);
+    if (!decoded)
+        return hc_no_memory(error);
+    hc_status status = hc_cpu_window_decode(engine, frame, coder, coded->codes, coded->scales,
+                                            begin - coded->first_tile_row * HC_TILE, rows, decoded, error);
+    if (status == HC_OK)
+        compare_decoded(hc_cpu_state_of(engine), piece, first, count, decoded + (first - begin * columns), sum);
+    free(decoded);
+    return status;
+}
+
+/* Weights are read where they lie. */
+static void cpu_hold(struct hc_engine *engine, const struct hc_piece *piece)
+{
+    (void)engine, (void)piece;
+}
+
+static void cpu_let_go(struct hc_engine *engine)
+{
+    (void)engine;
 }
 
 static void cpu_destroy(struct hc_engine *engine)
@@ -250,6 +275,8 @@ static void cpu_destroy(struct hc_engine *engine)
 static const struct hc_engine_table cpu_table = {
     .name = "cpu",
     .destroy = cpu_destroy,
+    .hold = cpu_hold,
+    .let_go = cpu_let_go,
     .pair_moments = cpu_moments,
     .pair_extent = cpu_extent,
     .pair_try = cpu_try,
@@ -260,7 +287,7 @@ static const struct hc_engine_table cpu_table = {
     .window_squares = hc_cpu_window_squares,
     .window_encode = hc_cpu_window_encode,
     .window_decode = hc_cpu_window_decode,
-    .window_compare = cpu_compare_decoded,
+    .window_compare = cpu_window_compare,
 };
 
 hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads, struct hc_error *error)

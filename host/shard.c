@@ -152,6 +152,7 @@ static hc_status code_pieces(struct shard *shard, struct outcome *outcome, struc
                              const char **kept_because, struct hc_error *error)
 {
     struct hc_run *run = shard->run;
+    struct hc_engine *engine = &run->context->engine;
     const struct hc_tensor *tensor = outcome->tensor;
     struct hc_description *description = &outcome->description;
     struct hc_compare_sum total = {0};
@@ -162,8 +163,9 @@ static hc_status code_pieces(struct shard *shard, struct outcome *outcome, struc
         struct hc_piece piece = hc_piece_at(tensor, p);
         struct run_ticker ticker = {{run_tick}, run, piece.first};
         struct hc_coded coded = {.published_mean_abs_error = -1};
-        hc_status status =
-            run->method->encode(&run->context->engine, &piece, run->options, rate, sink, &ticker.ticker, &coded, error);
+        engine->table->hold(engine, &piece);
+        hc_status status = run->method->encode(engine, &piece, run->options, rate, sink, &ticker.ticker, &coded, error);
+        engine->table->let_go(engine);
         *kept_because = coded.kept_because;
         if (status != HC_OK || coded.kept_because)
             return status;

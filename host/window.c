@@ -254,28 +254,19 @@ void hc_window_matrix_free(struct hc_window_matrix *matrix)
     *matrix = (struct hc_window_matrix){0};
 }
 
-/* Whole rows that hold the weights first .. first + count - 1, to *rows, which the caller frees; *at is where among
- * them the first one lies. */
-static hc_status decode_rows(struct hc_engine *engine, struct window_decoder *decoder, uint64_t first, uint64_t count,
-                             float **rows, uint64_t *at, struct hc_error *error)
-{
-    uint64_t columns = decoder->frame.columns;
-    uint64_t begin = first / columns, end = (first + count + columns - 1) / columns;
-    *at = first - begin * columns;
-    *rows = malloc((end - begin) * columns * sizeof **rows);
-    return *rows ? engine->table->window_decode(engine, &decoder->frame, &decoder->coder, decoder->codes,
-                                                decoder->scales, begin, end - begin, *rows, error)
-                 : hc_no_memory(error);
-}
-
+/* By whole rows. */
 static hc_status window_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, float *out,
                                struct hc_error *error)
 {
-    float *rows;
-    uint64_t at;
-    hc_status status = decode_rows(engine, handle, first, count, &rows, &at, error);
+    struct window_decoder *decoder = handle;
+    uint64_t columns = decoder->frame.columns;
+    uint64_t begin = first / columns, end = (first + count + columns - 1) / columns;
+    float *rows = malloc((end - begin) * columns * sizeof *rows);
+    hc_status status = rows ? engine->table->window_decode(engine, &decoder->frame, &decoder->coder, decoder->codes,
+                                                           decoder->scales, begin, end - begin, rows, error)
+                            : hc_no_memory(error);
     if (status == HC_OK)
-        memcpy(out, rows + at, count * sizeof *out);
+        memcpy(out, rows + (first - begin * columns), count * sizeof *out);
     free(rows);
     return status;
 }
@@ -283,13 +274,10 @@ static hc_status window_decode(struct hc_engine *engine, void *handle, uint64_t 
 static hc_status window_compare(struct hc_engine *engine, void *handle, const struct hc_piece *piece, uint64_t first,
                                 uint64_t count, struct hc_compare_sum *sum, struct hc_error *error)
 {
-    float *rows;
-    uint64_t at;
-    hc_status status = decode_rows(engine, handle, first, count, &rows, &at, error);
-    if (status == HC_OK)
-        status = engine->table->window_compare(engine, piece, first, count, rows + at, sum, error);
-    free(rows);
-    return status;
+    struct window_decoder *decoder = handle;
+    const struct hc_window_coded coded = {decoder->codes, decoder->scales, 0};
+    return engine->table->window_compare(engine, piece, &decoder->frame, &decoder->coder, &coded, first, count, sum,
+                                         error);
 }
 
 /* ---- From weights to codes ------------------------------------------------------------------ */
@@ -315,20 +303,30 @@ struct encoding {
     const struct hc_piece *piece;
     struct hc_window_frame frame;
     struct hc_window_coder coder;
-    uint64_t stretch; /* rows of tiles at a time */
-    uint8_t *codes;   /* of a stretch */
-    uint16_t *scales; /* of the piece */
-    float *decoded;   /* a block and a stretch: what could not be compared yet stands in front */
-    uint64_t compared, held;
+    uint64_t stretch;  /* rows of tiles at a time */
+    uint8_t *codes;    /* of a stretch; those that could not be compared yet stand in front */
+    uint16_t *scales;  /* of the piece */
+    uint64_t compared; /* weights */
 };
+
+static uint64_t row_bytes(const struct encoding *e)
+{
+    return e->frame.tile_columns * hc_window_tile_bytes(&e->coder);
+}
+
+/* The row of tiles in which the first weight lies that could not be compared yet. */
+static uint64_t compared_rows(const struct encoding *e)
+{
+    return e->compared / e->frame.columns / HC_TILE;
+}
 
 static hc_status encoding_alloc(struct encoding *e, struct hc_error *error)
 {
-    uint64_t tiles = e->stretch * e->frame.tile_columns;
-    e->codes = malloc(tiles * hc_window_tile_bytes(&e->coder) + HC_PART_ALIGNMENT);
+    /* Less than a block is left, wherever it begins and ends. */
+    uint64_t left = HC_BLOCK / (e->frame.columns * HC_TILE) + 2;
+    e->codes = malloc((left + e->stretch) * row_bytes(e) + HC_PART_ALIGNMENT);
     e->scales = malloc(e->frame.rows * sizeof *e->scales);
-    e->decoded = malloc((HC_BLOCK + e->stretch * HC_TILE * e->frame.columns) * sizeof *e->decoded);
-    return e->codes && e->scales && e->decoded ? HC_OK : hc_no_memory(error);
+    return e->codes && e->scales ? HC_OK : hc_no_memory(error);
 }
 
 static void encoding_free(struct encoding *e)
@@ -337,20 +335,22 @@ static void encoding_free(struct encoding *e)
     hc_window_coder_free(&e->coder);
     free(e->codes);
     free(e->scales);
-    free(e->decoded);
 }
 
-/* Compares whole blocks of what was decoded, and at the end the rest. */
-static hc_status compare_decoded(struct encoding *e, uint64_t fresh, struct hc_compare_sum *sum, struct hc_error *error)
+/* Compares whole blocks of the rows of tiles before `end`, at the end of the piece the rest, and moves what is left to
+ * the front. */
+static hc_status compare_coded(struct encoding *e, uint64_t end, struct hc_compare_sum *sum, struct hc_error *error)
 {
-    uint64_t there = e->held + fresh;
-    bool last = e->compared + there == e->piece->weights;
-    uint64_t count = last ? there : there / HC_BLOCK * HC_BLOCK;
-    hc_status status =
-        e->engine->table->window_compare(e->engine, e->piece, e->compared, count, e->decoded, sum, error);
-    e->held = there - count;
-    e->compared += count;
-    memmove(e->decoded, e->decoded + count, e->held * sizeof *e->decoded);
+    uint64_t begin = compared_rows(e), there = end * HC_TILE * e->frame.columns;
+    uint64_t to = end == e->frame.tile_rows ? e->piece->weights : there / HC_BLOCK * HC_BLOCK;
+    const struct hc_window_coded coded = {e->codes, e->scales + begin * HC_TILE, begin};
+    if (to == e->compared)
+        return HC_OK;
+    hc_status status = e->engine->table->window_compare(e->engine, e->piece, &e->frame, &e->coder, &coded, e->compared,
+                                                        to - e->compared, sum, error);
+    e->compared = to;
+    uint64_t left = compared_rows(e);
+    memmove(e->codes, e->codes + (left - begin) * row_bytes(e), (end - left) * row_bytes(e));
     return status;
 }
 
@@ -358,21 +358,20 @@ static hc_status encode_stretch(struct encoding *e, uint64_t at, struct hc_sink 
                                 struct hc_error *error)
 {
     uint64_t rest = e->frame.tile_rows - at, tile_rows = rest < e->stretch ? rest : e->stretch;
-    uint64_t first = at * HC_TILE, end = first + tile_rows * HC_TILE;
-    uint64_t rows = (end < e->frame.rows ? end : e->frame.rows) - first;
-    struct hc_window_result result = {.codes = e->codes, .scales = e->scales + first, .decoded = e->decoded + e->held};
+    uint64_t bytes = tile_rows * row_bytes(e);
+    struct hc_window_result result = {.codes = e->codes + (at - compared_rows(e)) * row_bytes(e),
+                                      .scales = e->scales + at * HC_TILE};
     hc_status status =
         e->engine->table->window_encode(e->engine, e->piece, &e->frame, &e->coder, at, tile_rows, &result, error);
-    if (status == HC_OK)
-        status = compare_decoded(e, rows * e->frame.columns, sum, error);
-    uint64_t bytes = tile_rows * e->frame.tile_columns * hc_window_tile_bytes(&e->coder);
     if (status == HC_OK && tile_rows == rest) {
-        uint64_t all = e->frame.tile_rows * e->frame.tile_columns * hc_window_tile_bytes(&e->coder);
+        uint64_t all = e->frame.tile_rows * row_bytes(e);
         uint64_t padding = (HC_PART_ALIGNMENT - all % HC_PART_ALIGNMENT) % HC_PART_ALIGNMENT;
-        memset(e->codes + bytes, 0, padding);
+        memset(result.codes + bytes, 0, padding);
         bytes += padding;
     }
-    return status == HC_OK ? sink->write(sink, CODES, e->codes, bytes, error) : status;
+    if (status == HC_OK)
+        status = sink->write(sink, CODES, result.codes, bytes, error);
+    return status == HC_OK ? compare_coded(e, at + tile_rows, sum, error) : status;
 }
 
 static hc_status encode_stretches(struct encoding *e, struct hc_sink *sink, struct hc_ticker *ticker,
@@ -532,6 +531,7 @@ static hc_status measure_tensor(struct hc_engine *engine, const struct hc_tensor
     *out = (struct hc_rate_tensor){.weights = tensor->weights};
     if (status != HC_OK)
         goto done;
+    engine->table->hold(engine, &piece);
     HC_TRY(hc_window_frame_fit(&frame, engine, &piece, window->columns, seed_of(&piece), norms2, &because, error));
     *kept = because || !is_smaller(&piece, &frame, 1);
     if (*kept)
@@ -556,6 +556,7 @@ static hc_status measure_tensor(struct hc_engine *engine, const struct hc_tensor
         out->bytes[k] = (all + HC_PART_ALIGNMENT - 1) / HC_PART_ALIGNMENT * HC_PART_ALIGNMENT;
     }
 done:
+    engine->table->let_go(engine);
     hc_window_frame_free(&frame);
     free(norms2);
     free(inputs);

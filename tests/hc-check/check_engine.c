@@ -195,6 +195,28 @@ static void run_compare(struct check *c)
     run_strays(c, do_compare);
 }
 
+/* All passes over a piece that is held. Where the stretch begins behind it, the first pass keeps
+ * nothing, and the second what comes before the stretch, too. */
+static hc_status do_all(const struct check_tier *tier, const struct scene *s, struct result *r, struct hc_error *error)
+{
+    struct hc_engine engine = tier->engine;
+    hc_status status;
+    engine.table->hold(&engine, &s->piece);
+    HC_TRY(do_moments(tier, s, r, error));
+    HC_TRY(engine.table->pair_extent(&engine, &s->piece, 0, s->piece.weights, &s->grids[0], &r->extent, error));
+    HC_TRY(do_try(tier, s, r, error));
+    HC_TRY(do_encode(tier, s, r, error));
+    HC_TRY(do_compare(tier, s, r, error));
+done:
+    engine.table->let_go(&engine);
+    return status;
+}
+
+static void run_hold(struct check *c)
+{
+    run(c, do_all);
+}
+
 struct work {
     const struct check_tier *tier;
     struct scene scene;
@@ -272,6 +294,7 @@ static void bench_compare(struct check_bench *b)
 }
 
 const struct check_op check_engine[] = {
+    {"engine.hold", "weight", CHECK_ENGINE, NULL, run_hold, NULL},
     {"engine.pair_moments", "weight", CHECK_ENGINE, NULL, run_moments, bench_moments},
     {"engine.pair_extent", "weight", CHECK_ENGINE, NULL, run_extent, bench_extent},
     {"engine.pair_try", "weight", CHECK_ENGINE, NULL, run_try, bench_try},
