@@ -251,6 +251,64 @@ Test(network, coded_and_cached_closely)
     scratch_remove(&scratch);
 }
 
+/* ---- Choosing where the logits are ---------------------------------------------------------- */
+
+static hc_sampler *open_sampler(hc_context *context, uint32_t vocabulary, float temperature)
+{
+    hc_sample_options options;
+    hc_sampler *sampler;
+    hc_sample_options_init(&options);
+    options.temperature = temperature;
+    options.seed = 5;
+    cr_assert_eq(hc_sampler_create(context, vocabulary, &options, &sampler), HC_OK);
+    return sampler;
+}
+
+/* Token after token, by the logits that are handed out and by those that are not. */
+static void compare_choices(hc_context *context, hc_sequence *shown, hc_sequence *kept, float temperature)
+{
+    hc_sampler *here = open_sampler(context, VOCABULARY, temperature);
+    hc_sampler *there = open_sampler(context, VOCABULARY, temperature);
+    float logits[VOCABULARY];
+    int32_t token = 1, other;
+    for (int i = 0; i < 8; i++) {
+        cr_assert_eq(hc_evaluate(shown, &token, 1, HC_LOGITS_LAST, logits), HC_OK);
+        cr_assert_eq(hc_evaluate(kept, &token, 1, HC_LOGITS_LAST, NULL), HC_OK);
+        cr_assert_eq(hc_sequence_choose(kept, there, &other), HC_OK, "%s", hc_message(context));
+        token = hc_sampler_choose(here, logits);
+        cr_assert_eq(token, other, "token %d", i);
+    }
+    hc_sampler_destroy(here);
+    hc_sampler_destroy(there);
+}
+
+Test(network, chooses_where_the_logits_are)
+{
+    struct scratch scratch;
+    hc_network *network;
+    hc_sequence *shown, *kept;
+    int32_t token = 1;
+    make_model(&scratch);
+    hc_context *context = open_context(HC_TIER_BEST, 1);
+    cr_assert_eq(hc_network_open(context, scratch.root, &network), HC_OK);
+    cr_assert_eq(hc_sequence_create(context, network, NULL, &shown), HC_OK);
+    cr_assert_eq(hc_sequence_create(context, network, NULL, &kept), HC_OK);
+    hc_sampler *sampler = open_sampler(context, VOCABULARY, 1), *wrong = open_sampler(context, VOCABULARY + 1, 1);
+    cr_assert_eq(hc_sequence_choose(kept, sampler, &token), HC_ERR_ARGUMENT, "before the first token");
+    compare_choices(context, shown, kept, 0);
+    compare_choices(context, shown, kept, 2);
+    cr_assert_eq(hc_sequence_choose(kept, wrong, &token), HC_ERR_ARGUMENT, "a sampler of another vocabulary");
+    cr_assert_eq(hc_evaluate(kept, &token, 1, HC_LOGITS_NONE, NULL), HC_OK);
+    cr_assert_eq(hc_sequence_choose(kept, sampler, &token), HC_ERR_ARGUMENT, "after a token without logits");
+    hc_sampler_destroy(sampler);
+    hc_sampler_destroy(wrong);
+    hc_sequence_destroy(shown);
+    hc_sequence_destroy(kept);
+    hc_network_close(network);
+    hc_context_destroy(context);
+    scratch_remove(&scratch);
+}
+
 /* ---- Two contexts over one network ---------------------------------------------------------- */
 
 struct worker {
