@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static bool is_cpu(const char *device)
+bool hc_backend_is_cpu(const char *device)
 {
     return !device || strcmp(device, "cpu") == 0;
 }
@@ -23,7 +23,7 @@ hc_status hc_backend_check(const char *device, struct hc_error *error)
 {
     const struct hc_backend *backend;
     const char *spec;
-    return is_cpu(device) ? HC_OK : find(device, &backend, &spec, error);
+    return hc_backend_is_cpu(device) ? HC_OK : find(device, &backend, &spec, error);
 }
 
 hc_status hc_backend_engine(const char *device, struct hc_engine *engine, const struct hc_kernels *kernels, int threads,
@@ -31,7 +31,7 @@ hc_status hc_backend_engine(const char *device, struct hc_engine *engine, const 
 {
     const struct hc_backend *backend;
     const char *spec;
-    if (is_cpu(device))
+    if (hc_backend_is_cpu(device))
         return hc_engine_cpu(engine, kernels, threads, error);
     hc_status status = find(device, &backend, &spec, error);
     return status == HC_OK ? backend->open_engine(engine, kernels, threads, spec, error) : status;
@@ -42,7 +42,7 @@ hc_status hc_backend_runtime(const char *device, struct hc_runtime *runtime, con
 {
     const struct hc_backend *backend;
     const char *spec;
-    if (is_cpu(device))
+    if (hc_backend_is_cpu(device))
         return hc_runtime_cpu(runtime, kernels, threads, error);
     hc_status status = find(device, &backend, &spec, error);
     return status == HC_OK ? backend->open_runtime(runtime, kernels, threads, spec, error) : status;

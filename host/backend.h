@@ -21,6 +21,7 @@ struct hc_backend {
  * cuda/backends_cuda.c has "cuda". */
 extern const struct hc_backend hc_backends[];
 
+bool hc_backend_is_cpu(const char *device);
 /* Whether there is such a device in this build. */
 hc_status hc_backend_check(const char *device, struct hc_error *error);
 

@@ -43,7 +43,8 @@ hc_status hc_context_create(hc_context **out, const hc_context_options *options)
     context->user = options->user;
     if (options->device && !(context->device = strdup(options->device)))
         return hc_no_memory(&context->error);
-    return hc_backend_check(context->device, &context->error);
+    return hc_backend_is_cpu(context->device) ? hc_context_need_engine(context)
+                                              : hc_backend_check(context->device, &context->error);
 }
 
 hc_status hc_context_need_engine(hc_context *context)
