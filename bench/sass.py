@@ -61,6 +61,8 @@ PIPE_OF = {opcode: pipe for pipe, opcodes in PIPES.items() for opcode in opcodes
 # integers. Pairs of halves take a pipe of their own on 8.0, both of these on 8.9, either on 9.0. Tensor: mma.m16n8k16
 # with float32 sums is 2048 multiply-adds, of which there are 1024, 256 and 2048 a clock (data sheets, without sparsity;
 # on 9.0 only wgmma is known to reach that). Memory: 128 bytes, a register of each lane.
+# The rates of 8.9, and of the special pipe, are still to be held against that table; so are the figures of the RTX 4090
+# against its white paper.
 LIMITS = {
     80: {"fma": (2, {"imad": 1, "fp32": 1}), "half": (4, {"half": 1}), "fp64": (1, {"fp64": 1}),
          "tensor": (0.5, {"tensor": 1})},
