@@ -52,4 +52,15 @@ static inline bool parse_shape(const char *text, struct shape *shape)
            hc_window_code_find(shape->k, shape->length);
 }
 
+/* k = 1 to 6 and 8, with L = 12 and 16. shapes: room for 14; returns how many. */
+static inline size_t usual_shapes(struct shape *shapes)
+{
+    size_t count = 0;
+    for (unsigned length = 12; length <= 16; length += 4)
+        for (unsigned k = 1; k <= HC_WINDOW_MAX_K; k++)
+            if (hc_window_code_find(k, length))
+                shapes[count++] = (struct shape){k, length};
+    return count;
+}
+
 #endif

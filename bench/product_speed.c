@@ -328,14 +328,6 @@ static bool parse_option(struct arguments *arguments, int option, const char *te
     }
 }
 
-static void default_shapes(struct arguments *arguments)
-{
-    for (unsigned length = 12; length <= 16; length += 4)
-        for (unsigned k = 1; k <= HC_WINDOW_MAX_K; k++)
-            if (hc_window_code_find(k, length))
-                arguments->shapes[arguments->shape_count++] = (struct shape){k, length};
-}
-
 /* Returns the exit status, or -1 to go on. */
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
@@ -364,7 +356,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
         good = arguments->shape_count < MAX_SHAPES &&
                parse_shape(argv[optind], &arguments->shapes[arguments->shape_count++]);
     if (arguments->shape_count == 0)
-        default_shapes(arguments);
+        arguments->shape_count = usual_shapes(arguments->shapes);
     if (good)
         return -1;
     fprintf(stderr, "product_speed: see --help\n");

@@ -28,6 +28,11 @@ static uint64_t rows_at_once(const struct hc_cuda_job *job, uint64_t width)
     return rows > 0 ? rows : 1;
 }
 
+static cudaStream_t stream_of(const struct hc_cuda_job *job)
+{
+    return job->staging->device.stream;
+}
+
 /* A copy that is complete when it returns. */
 static hc_status fetch(const struct hc_cuda_job *job, enum hc_cuda_region region, void *to, size_t bytes)
 {
@@ -55,72 +60,81 @@ static struct hc_cuda_job rows_job(struct hc_engine *engine, const struct hc_pie
     return job;
 }
 
+/* What is known of the columns so far goes up, the rows pass, and it comes back. */
+struct columns {
+    enum hc_cuda_region region; /* of it */
+    void *numbers;
+    size_t bytes;
+};
+
+static hc_status pass_columns(struct hc_cuda_job *job, const struct columns *columns, size_t count)
+{
+    hc_status status = hc_cuda_device_enter(&job->staging->device, job->error);
+    for (size_t i = 0; status == HC_OK && i < count; i++)
+        status = hc_cuda_upload(job->staging, columns[i].region, columns[i].numbers, columns[i].bytes, job->error);
+    if (status == HC_OK)
+        status = hc_cuda_run(job);
+    for (size_t i = 0; status == HC_OK && i < count; i++)
+        status = fetch(job, columns[i].region, columns[i].numbers, columns[i].bytes);
+    if (status != HC_OK)
+        hc_cuda_settle(job);
+    return status;
+}
+
 static hc_status submit_largest(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     uint64_t columns = job->piece->columns;
     hc_status status = hc_cuda_load_weights(job, slot);
-    if (status != HC_OK)
-        return status;
-    return hc_cuda_launched(job,
-                            hc_window_largest_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count / columns,
-                                                   columns, hc_cuda_region_of(job, HC_CUDA_LARGEST),
-                                                   hc_cuda_region_of(job, HC_CUDA_NON_FINITE),
-                                                   job->staging->device.stream),
-                            "window_largest");
+    return status == HC_OK
+               ? hc_cuda_launched(job,
+                                  hc_window_largest_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count / columns,
+                                                         columns, hc_cuda_region_of(job, HC_CUDA_LARGEST),
+                                                         hc_cuda_region_of(job, HC_CUDA_NON_FINITE), stream_of(job)),
+                                  "window_largest")
+               : status;
 }
 
 hc_status hc_cuda_window_largest(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
                                  uint64_t rows, float *largest, uint64_t *non_finite, struct hc_error *error)
 {
+    const struct columns columns[] = {{HC_CUDA_LARGEST, largest, piece->columns * sizeof *largest},
+                                      {HC_CUDA_NON_FINITE, non_finite, sizeof *non_finite}};
     hc_status status = check_columns(piece->columns, error);
     if (status != HC_OK || rows * piece->columns == 0)
         return status;
     struct hc_cuda_job job = rows_job(engine, piece, first_row, rows, error);
-    size_t bytes = piece->columns * sizeof *largest;
     job.submit = submit_largest;
-    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
-    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_LARGEST, largest, bytes, error));
-    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_NON_FINITE, non_finite, sizeof *non_finite, error));
-    HC_TRY(hc_cuda_run(&job));
-    HC_TRY(fetch(&job, HC_CUDA_LARGEST, largest, bytes));
-    HC_TRY(fetch(&job, HC_CUDA_NON_FINITE, non_finite, sizeof *non_finite));
-done:
-    if (status != HC_OK)
-        hc_cuda_settle(&job);
-    return status;
+    return pass_columns(&job, columns, 2);
 }
 
+/* job->window: what takes weights to units. It goes up with the first chunk. */
 static hc_status submit_squares(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
     uint64_t columns = job->piece->columns;
-    hc_status status = hc_cuda_load_weights(job, slot);
-    if (status != HC_OK)
-        return status;
-    return hc_cuda_launched(job,
+    hc_status status;
+    if (slot->first == 0)
+        HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_TO_UNITS, job->window, columns * sizeof(double), job->error));
+    HC_TRY(hc_cuda_load_weights(job, slot));
+    HC_TRY(hc_cuda_launched(job,
                             hc_window_squares_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count / columns,
                                                    columns, hc_cuda_region_of(job, HC_CUDA_TO_UNITS),
-                                                   hc_cuda_region_of(job, HC_CUDA_SUMS), job->staging->device.stream),
-                            "window_squares");
+                                                   hc_cuda_region_of(job, HC_CUDA_SUMS), stream_of(job)),
+                            "window_squares"));
+done:
+    return status;
 }
 
 hc_status hc_cuda_window_squares(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
                                  uint64_t rows, const double *to_units, uint64_t *sums, struct hc_error *error)
 {
+    const struct columns columns = {HC_CUDA_SUMS, sums, piece->columns * sizeof *sums};
     hc_status status = check_columns(piece->columns, error);
     if (status != HC_OK || rows * piece->columns == 0)
         return status;
     struct hc_cuda_job job = rows_job(engine, piece, first_row, rows, error);
-    size_t bytes = piece->columns * sizeof *sums;
     job.submit = submit_squares;
-    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
-    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_TO_UNITS, to_units, piece->columns * sizeof *to_units, error));
-    HC_TRY(hc_cuda_upload(job.staging, HC_CUDA_SUMS, sums, bytes, error));
-    HC_TRY(hc_cuda_run(&job));
-    HC_TRY(fetch(&job, HC_CUDA_SUMS, sums, bytes));
-done:
-    if (status != HC_OK)
-        hc_cuda_settle(&job);
-    return status;
+    job.window = to_units;
+    return pass_columns(&job, &columns, 1);
 }
 
 /* ---- Encoding ----------------------------------------------------------------------------- */
@@ -130,7 +144,7 @@ struct encoding {
     const struct hc_window_coder *coder;
     const struct hc_window_result *result;
     uint64_t padded;     /* columns */
-    uint64_t chunk_rows; /* that are uploaded, and restored, together */
+    uint64_t chunk_rows; /* that are uploaded together */
     bool whole;          /* bands are as small: all results come through pinned memory */
     unsigned at_once;    /* tiles that the device encodes at a time */
 };
@@ -149,11 +163,6 @@ static struct band band_of(const struct encoding *e, const struct hc_cuda_slot *
 static uint64_t tiles_of(const struct encoding *e, const struct band *band)
 {
     return band->tile_rows * e->frame->tile_columns;
-}
-
-static cudaStream_t stream_of(const struct hc_cuda_job *job)
-{
-    return job->staging->device.stream;
 }
 
 /* Brings rows of a band to HC_CUDA_WEIGHTS. */
@@ -247,29 +256,6 @@ done:
     return status;
 }
 
-/* What codes and scales mean, to `pinned` or, in parts, to the caller. */
-static hc_status restore_band(struct hc_cuda_job *job, const struct band *band, uint8_t *pinned)
-{
-    const struct encoding *e = job->window;
-    hc_status status = HC_OK;
-    for (uint64_t at = 0; at < band->rows; at += e->chunk_rows) {
-        uint64_t count = min_u64(e->chunk_rows, band->rows - at), columns = e->frame->columns;
-        float *out = e->result->decoded + (band->row + at) * columns;
-        HC_TRY(hc_cuda_launched(job,
-                                hc_window_restore_cuda(&e->coder->code, hc_cuda_region_of(job, HC_CUDA_VALUES),
-                                                       hc_cuda_region_of(job, HC_CUDA_TILE_CODES),
-                                                       hc_cuda_region_of(job, HC_CUDA_SCALES),
-                                                       hc_cuda_region_of(job, HC_CUDA_FROM_CODE), e->frame->block,
-                                                       columns, e->frame->tile_columns, NULL, at, count,
-                                                       hc_cuda_region_of(job, HC_CUDA_DECODED), stream_of(job)),
-                                "window_restore"));
-        HC_TRY(hc_cuda_download(job->staging, HC_CUDA_DECODED, e->whole ? (void *)pinned : out,
-                                count * columns * sizeof *out, job->error));
-    }
-done:
-    return status;
-}
-
 static uint8_t *codes_of(const struct encoding *e, const struct band *band)
 {
     return e->result->codes + band->tile_row * e->frame->tile_columns * hc_window_tile_bytes(e->coder);
@@ -287,8 +273,6 @@ static hc_status submit_encode(struct hc_cuda_job *job, struct hc_cuda_slot *slo
                             tiles_of(e, &band) * hc_window_tile_bytes(e->coder), job->error));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_FITTED, slot->rows, band.rows * sizeof(struct hc_window_fitted),
                             job->error));
-    if (e->result->decoded)
-        HC_TRY(restore_band(job, &band, slot->results));
 done:
     return status;
 }
@@ -307,8 +291,6 @@ static hc_status collect_encode(struct hc_cuda_job *job, const struct hc_cuda_sl
     }
     if (e->whole)
         memcpy(codes_of(e, &band), slot->packed, tiles_of(e, &band) * hc_window_tile_bytes(e->coder));
-    if (e->whole && result->decoded)
-        memcpy(result->decoded + slot->first, slot->results, slot->count * sizeof *result->decoded);
     return HC_OK;
 }
 

@@ -46,14 +46,16 @@ static hc_status upload_window(struct hc_cuda_matrix *matrix, const struct hc_wi
     const struct hc_window_code *code = &stored->code;
     const size_t tiles = (size_t)(frame->tile_rows * frame->tile_columns);
     void *at[4] = {NULL};
-    uint16_t *table = malloc(sizeof *table << code->length);
-    if (!table)
+    const size_t values = embedding ? (size_t)1 << code->length : 0;
+    uint16_t *table = values > 0 ? malloc(values * sizeof *table) : NULL;
+    if (values > 0 && !table)
         return hc_no_memory(error);
-    hc_window_table(code, table);
+    if (table)
+        hc_window_table(code, table);
     const struct part parts[] = {{stored->codes, tiles * HC_TILE_WEIGHTS / 8 * code->k},
                                  {stored->scales, (size_t)frame->rows * sizeof *stored->scales},
                                  {frame->from_code, (size_t)hc_window_padded_columns(frame) * sizeof(float)},
-                                 {table, embedding ? sizeof *table << code->length : 0}};
+                                 {table, values * sizeof *table}};
     hc_status status = upload_parts(matrix, upload, parts, sizeof parts / sizeof *parts, at, error);
     free(table);
     matrix->kind = HC_CUDA_WINDOW;
@@ -115,19 +117,21 @@ static void convert_rows(const struct hc_kernels *kernels, hc_type type, const f
         kernels->convert.f32_to_f16(rows, n, out);
 }
 
-/* Row by row: a row is some 100 KB at most. */
+/* Some rows at a time: what fills a buffer of uploads. */
 static hc_status upload_rows(struct hc_cuda_matrix *matrix, const struct hc_matrix *stored, struct hc_engine *engine,
                              struct hc_cuda_upload *upload, struct hc_error *error)
 {
     const size_t row_bytes = matrix->columns * type_bytes(matrix->type);
-    float *buffer = malloc((hc_matrix_cpu_room(stored, 1) + matrix->columns) * sizeof *buffer);
-    uint8_t *converted = malloc(row_bytes);
+    const uint32_t fitting = (uint32_t)(HC_CUDA_UPLOAD_BYTES / row_bytes), at_once = fitting > 0 ? fitting : 1;
+    float *buffer = malloc((hc_matrix_cpu_room(stored, at_once) + matrix->columns) * sizeof *buffer);
+    uint8_t *converted = malloc(at_once * row_bytes);
     hc_status status = buffer && converted ? HC_OK : hc_no_memory(error);
-    for (uint32_t r = 0; status == HC_OK && r < matrix->rows; r++) {
-        const float *row;
-        HC_TRY(hc_matrix_cpu_rows(stored, engine, r, 1, buffer, &row, error));
-        convert_rows(engine->kernels, matrix->type, row, matrix->columns, converted);
-        HC_TRY(hc_cuda_upload_bytes(upload, matrix->memory + r * row_bytes, converted, row_bytes, error));
+    for (uint32_t first = 0; status == HC_OK && first < matrix->rows; first += at_once) {
+        const uint32_t rest = matrix->rows - first, count = rest < at_once ? rest : at_once;
+        const float *rows;
+        HC_TRY(hc_matrix_cpu_rows(stored, engine, first, count, buffer, &rows, error));
+        convert_rows(engine->kernels, matrix->type, rows, (size_t)count * matrix->columns, converted);
+        HC_TRY(hc_cuda_upload_bytes(upload, matrix->memory + first * row_bytes, converted, count * row_bytes, error));
     }
 done:
     free(buffer);

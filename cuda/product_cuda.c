@@ -245,17 +245,13 @@ static void multiply_halves(const struct products *products, unsigned i)
     }
 }
 
-static void multiply_floats(struct hc_cuda_runtime *cuda, const struct hc_linear *layer, const float *x, uint32_t n)
+/* x: of the type of the matrix. */
+static void multiply_floats(struct hc_cuda_runtime *cuda, const struct hc_linear *layer, const void *x, uint32_t n)
 {
     const struct hc_cuda_matrix *matrix = matrix_of(layer);
-    const bool f32 = matrix->type == HC_TYPE_F32;
-    cudaStream_t stream = cuda->device.stream;
-    if (!f32)
-        hc_cuda_note(cuda, hc_convert_to_cuda(x, (size_t)n * matrix->columns, matrix->type, cuda->halves[0], stream),
-                     "convert_to");
     multiply_dense(cuda, &(struct gemm){.weights = matrix->floats,
-                                        .x = f32 ? (const void *)x : cuda->halves[0],
-                                        .type = f32 ? CUDA_R_32F : CUDA_R_16BF,
+                                        .x = x,
+                                        .type = matrix->type == HC_TYPE_F32 ? CUDA_R_32F : CUDA_R_16BF,
                                         .rows = matrix->rows,
                                         .columns = matrix->columns,
                                         .row_stride = matrix->columns,
@@ -265,8 +261,28 @@ static void multiply_floats(struct hc_cuda_runtime *cuda, const struct hc_linear
     if (layer->bias)
         hc_cuda_note(cuda,
                      hc_product_finish_cuda(layer->out, n, matrix->rows, NULL, NULL, 0, layer->bias, false, layer->out,
-                                            matrix->rows, stream),
+                                            matrix->rows, cuda->device.stream),
                      "product_finish");
+}
+
+/* The plain input, made once, and rounded once for those of BF16. */
+static void multiply_plain(struct hc_runtime *runtime, const struct products *products, const struct hc_input *input)
+{
+    struct hc_cuda_runtime *cuda = products->cuda;
+    const size_t numbers = (size_t)products->n * input->columns;
+    bool rounded = false;
+    if (products->count == 0)
+        return;
+    const float *x = hc_input_make(runtime, runtime->table, input, products->n);
+    for (unsigned i = 0; i < products->count; i++) {
+        const hc_type type = matrix_of(products->layers[i])->type;
+        if (type == HC_TYPE_BF16 && !rounded)
+            hc_cuda_note(cuda, hc_convert_to_cuda(x, numbers, type, cuda->halves[0], cuda->device.stream),
+                         "convert_to");
+        rounded = rounded || type == HC_TYPE_BF16;
+        multiply_floats(cuda, products->layers[i], type == HC_TYPE_F32 ? (const void *)x : cuda->halves[0],
+                        products->n);
+    }
 }
 
 /* ---- The whole ------------------------------------------------------------------------------ */
@@ -284,8 +300,5 @@ void hc_cuda_linear(struct hc_runtime *runtime, const struct hc_linear *layers, 
     ready_inputs(&halves, input, true);
     for (unsigned i = 0; i < halves.count; i++)
         multiply_halves(&halves, i);
-    /* With `up` the plain input takes the place of x: nobody reads that any more. */
-    const float *x = floats.count > 0 ? hc_input_make(runtime, runtime->table, input, n) : NULL;
-    for (unsigned i = 0; i < floats.count; i++)
-        multiply_floats(cuda, floats.layers[i], x, n);
+    multiply_plain(runtime, &floats, input); /* last: with `up` it takes the place of x */
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "attention/attention_cuda.h"
 #include "convert/convert_rows_cuda.h"
 #include "rms_norm/rms_norm_cuda.h"
@@ -146,38 +147,25 @@ static size_t choice_workspace(uint32_t vocabulary)
     return largest > some ? largest : some;
 }
 
-/* Hands out a block piece by piece; base NULL: only counts. */
-struct arena {
-    uint8_t *base;
-    size_t used;
-};
-
-static void *take(struct arena *arena, size_t bytes)
-{
-    void *at = arena->base ? arena->base + arena->used : NULL;
-    arena->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return at;
-}
-
-static void lay_out(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, struct arena *arena)
+static void lay_out(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, struct hc_arena *arena)
 {
     const struct hc_cuda_product_needs product = product_needs(cuda, needs);
     for (unsigned i = 0; i < HC_INPUT_MATRICES; i++) {
-        cuda->halves[i] = take(arena, product.halves);
-        cuda->scales[i] = take(arena, product.scales);
+        cuda->halves[i] = hc_arena_take(arena, product.halves);
+        cuda->scales[i] = hc_arena_take(arena, product.scales);
     }
-    cuda->product_workspace = take(arena, HC_INPUT_MATRICES * product.workspace);
-    cuda->attention_workspace = take(arena, attention_workspace(needs));
-    cuda->blas_workspace = take(arena, BLAS_WORKSPACE);
-    cuda->panel = take(arena, product.panel);
-    cuda->sums = take(arena, product.sums);
-    cuda->positions = take(arena, needs->context * sizeof *cuda->positions);
-    cuda->first = take(arena, sizeof *cuda->first);
-    cuda->tokens = take(arena, needs->n * sizeof *cuda->tokens);
-    cuda->faults = take(arena, sizeof *cuda->faults);
-    cuda->uniform = take(arena, sizeof *cuda->uniform);
-    cuda->chosen = take(arena, sizeof *cuda->chosen);
-    cuda->choice_workspace = take(arena, choice_workspace(needs->decoder->vocabulary));
+    cuda->product_workspace = hc_arena_take(arena, HC_INPUT_MATRICES * product.workspace);
+    cuda->attention_workspace = hc_arena_take(arena, attention_workspace(needs));
+    cuda->blas_workspace = hc_arena_take(arena, BLAS_WORKSPACE);
+    cuda->panel = hc_arena_take(arena, product.panel);
+    cuda->sums = hc_arena_take(arena, product.sums);
+    cuda->positions = hc_arena_take(arena, needs->context * sizeof *cuda->positions);
+    cuda->first = hc_arena_take(arena, sizeof *cuda->first);
+    cuda->tokens = hc_arena_take(arena, needs->n * sizeof *cuda->tokens);
+    cuda->faults = hc_arena_take(arena, sizeof *cuda->faults);
+    cuda->uniform = hc_arena_take(arena, sizeof *cuda->uniform);
+    cuda->chosen = hc_arena_take(arena, sizeof *cuda->chosen);
+    cuda->choice_workspace = hc_arena_take(arena, choice_workspace(needs->decoder->vocabulary));
 }
 
 static hc_status fill(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, size_t bytes, struct hc_error *error)
@@ -218,7 +206,7 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
                          struct hc_error *error)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    struct arena counted = {0}, arena = {0};
+    struct hc_arena counted = {.alignment = ALIGNMENT}, arena = {.alignment = ALIGNMENT};
     void *memory, *exchange;
     hc_status status;
     forget_graphs(cuda);
@@ -446,7 +434,11 @@ static bool choose(struct hc_runtime *runtime, const float *logits, uint32_t voc
         hc_cuda_note(cuda,
                      hc_largest_cuda(logits, vocabulary, cuda->choice_workspace, cuda->chosen, cuda->device.stream),
                      "largest");
-    copy_out(runtime, cuda->chosen, sizeof *token, token);
+    hc_cuda_note(cuda,
+                 cudaMemcpyAsync(&cuda->exchange->chosen, cuda->chosen, sizeof *token, cudaMemcpyDeviceToHost,
+                                 cuda->device.stream),
+                 "cudaMemcpyAsync from the device");
+    cuda->chosen_for = token;
     return true;
 }
 
@@ -479,6 +471,9 @@ static hc_status finish(struct hc_runtime *runtime, struct hc_error *error)
         status = hc_fail(error, HC_ERR_CORRUPT, "%u codes are not in the codebook", faults.codes);
     else if (faults.inputs > 0)
         status = hc_fail(error, HC_ERR_CORRUPT, "the inputs of a matrix are not finite");
+    if (status == HC_OK && cuda->chosen_for)
+        *cuda->chosen_for = cuda->exchange->chosen;
+    cuda->chosen_for = NULL;
     hc_cuda_upload_close(&cuda->upload); /* what there was to upload is there */
     cuda->status = HC_OK;
     return status;

@@ -54,9 +54,12 @@ struct hc_cuda_runtime {
     struct hc_cuda_exchange {
         double uniform;
         uint32_t first;
+        int32_t chosen;
         struct hc_cuda_faults faults;
         int32_t tokens[];
     } * exchange;
+
+    int32_t *chosen_for; /* where a choice is wanted; NULL: nowhere */
 
     /* Graphs by the power of two that bounds their positions, and whether logits are wanted. */
     struct hc_cuda_graph graphs[HC_CUDA_CONTEXT_BITS][2];

@@ -29,26 +29,18 @@ void hc_cuda_upload_close(struct hc_cuda_upload *upload)
     *upload = (struct hc_cuda_upload){0};
 }
 
-static uint8_t *buffer_at(const struct hc_cuda_upload *upload)
-{
-    return upload->pinned + (size_t)upload->turn * HC_CUDA_UPLOAD_BYTES;
-}
-
-hc_status hc_cuda_upload_buffer(struct hc_cuda_upload *upload, void **buffer, struct hc_error *error)
-{
-    *buffer = buffer_at(upload);
-    return hc_cuda_check(upload->device, cudaEventSynchronize(upload->sent[upload->turn]), "cudaEventSynchronize",
-                         error);
-}
-
-hc_status hc_cuda_upload_send(struct hc_cuda_upload *upload, void *to, size_t bytes, struct hc_error *error)
+/* Through the buffer whose turn it is. */
+static hc_status send(struct hc_cuda_upload *upload, void *to, const void *from, size_t bytes, struct hc_error *error)
 {
     struct hc_cuda_device *device = upload->device;
+    cudaEvent_t sent = upload->sent[upload->turn];
+    uint8_t *buffer = upload->pinned + (size_t)upload->turn * HC_CUDA_UPLOAD_BYTES;
     hc_status status;
-    HC_TRY(hc_cuda_check(device, cudaMemcpyAsync(to, buffer_at(upload), bytes, cudaMemcpyHostToDevice, device->stream),
+    HC_TRY(hc_cuda_check(device, cudaEventSynchronize(sent), "cudaEventSynchronize", error));
+    memcpy(buffer, from, bytes);
+    HC_TRY(hc_cuda_check(device, cudaMemcpyAsync(to, buffer, bytes, cudaMemcpyHostToDevice, device->stream),
                          "cudaMemcpyAsync to the device", error));
-    HC_TRY(
-        hc_cuda_check(device, cudaEventRecord(upload->sent[upload->turn], device->stream), "cudaEventRecord", error));
+    HC_TRY(hc_cuda_check(device, cudaEventRecord(sent, device->stream), "cudaEventRecord", error));
     upload->turn = (upload->turn + 1) % HC_CUDA_UPLOAD_BUFFERS;
 done:
     return status;
@@ -60,12 +52,7 @@ hc_status hc_cuda_upload_bytes(struct hc_cuda_upload *upload, void *to, const vo
     hc_status status = hc_cuda_device_enter(upload->device, error);
     for (size_t at = 0; status == HC_OK && at < bytes; at += HC_CUDA_UPLOAD_BYTES) {
         size_t part = bytes - at < HC_CUDA_UPLOAD_BYTES ? bytes - at : HC_CUDA_UPLOAD_BYTES;
-        void *buffer;
-        status = hc_cuda_upload_buffer(upload, &buffer, error);
-        if (status != HC_OK)
-            break;
-        memcpy(buffer, (const uint8_t *)from + at, part);
-        status = hc_cuda_upload_send(upload, (uint8_t *)to + at, part, error);
+        status = send(upload, (uint8_t *)to + at, (const uint8_t *)from + at, part, error);
     }
     return status;
 }

@@ -20,11 +20,6 @@ hc_status hc_cuda_upload_open(struct hc_cuda_upload *upload, struct hc_cuda_devi
 /* Waits for what is under way; also right for an all-zero one. */
 void hc_cuda_upload_close(struct hc_cuda_upload *upload);
 
-/* The next buffer, free to be filled: HC_CUDA_UPLOAD_BYTES. */
-hc_status hc_cuda_upload_buffer(struct hc_cuda_upload *upload, void **buffer, struct hc_error *error);
-/* Queues that buffer's first `bytes`. */
-hc_status hc_cuda_upload_send(struct hc_cuda_upload *upload, void *to, size_t bytes, struct hc_error *error);
-
 /* All of it: copied, and queued; `from` is free when it returns. */
 hc_status hc_cuda_upload_bytes(struct hc_cuda_upload *upload, void *to, const void *from, size_t bytes,
                                struct hc_error *error);

@@ -54,7 +54,6 @@ struct hc_window_coder;
 struct hc_window_result {
     uint8_t *codes;   /* of the tiles, row by row */
     uint16_t *scales; /* per row, half precision */
-    float *decoded;   /* rows x columns: what codes and scales mean */
     double *residual; /* per row: squared error in the frame, where the columns have their own unit each */
 };
 

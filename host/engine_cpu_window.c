@@ -238,10 +238,6 @@ static void finish_tiles(const struct job *job, uint64_t i, float *values)
             result->scales[row] = half;
         if (result->residual)
             result->residual[row] = fit.weights2 - 2 * scale * fit.product + scale * scale * fit.values2;
-        if (result->decoded) {
-            restore_row(kernels, frame, values + r * padded, half);
-            memcpy(result->decoded + row * frame->columns, values + r * padded, frame->columns * sizeof *values);
-        }
     }
 }
 

@@ -146,7 +146,8 @@ struct hc_runtime_table {
     /* x += y, n numbers. */
     void (*add)(struct hc_runtime *runtime, float *x, const float *y, size_t n);
 
-    /* Chooses by `vocabulary` logits, once all before is complete. False if this runtime does not choose so. */
+    /* Queues a choice by `vocabulary` logits; *token is there after `finish`. False if this runtime does not choose so.
+     */
     bool (*choose)(struct hc_runtime *runtime, const float *logits, uint32_t vocabulary, const struct hc_choice *choice,
                    int32_t *token);
 

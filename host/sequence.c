@@ -1,4 +1,5 @@
 /* Sequences of tokens: memory for them, and their evaluation batch by batch. */
+#include "arena.h"
 #include "backend.h"
 #include "network.h"
 #include "sampler.h"
@@ -27,26 +28,13 @@ static hc_status check_options(const hc_sequence_options *options, const struct 
     return HC_OK;
 }
 
-/* One block of memory, handed out piece by piece. */
-struct arena {
-    uint8_t *base; /* NULL: only counted */
-    uint64_t used;
-};
-
-static void *take(struct arena *arena, uint64_t bytes)
+static float *take_floats(struct hc_arena *arena, uint64_t rows, uint64_t width)
 {
-    uint8_t *at = arena->base ? arena->base + arena->used : NULL;
-    arena->used += (bytes + 63) / 64 * 64;
-    return at;
-}
-
-static float *take_floats(struct arena *arena, uint64_t rows, uint64_t width)
-{
-    return take(arena, rows * width * sizeof(float));
+    return hc_arena_take(arena, rows * width * sizeof(float));
 }
 
 /* The sizes are bounded by what `configure` allows, so that sums of products of two fit in 64 bits. */
-static void lay_out(struct hc_sequence *sequence, struct arena *arena)
+static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
 {
     const struct hc_decoder *d = &sequence->network->decoder;
     const uint64_t n = sequence->batch, queries = (uint64_t)d->heads * d->head_width;
@@ -63,8 +51,8 @@ static void lay_out(struct hc_sequence *sequence, struct arena *arena)
     for (uint32_t i = 0; i < d->layers; i++) {
         struct hc_cache *cache = &sequence->caches[i];
         cache->context = sequence->room;
-        cache->keys = take(arena, hc_cache_bytes(d, cache->type, sequence->room));
-        cache->values = take(arena, hc_cache_bytes(d, cache->type, sequence->room));
+        cache->keys = hc_arena_take(arena, hc_cache_bytes(d, cache->type, sequence->room));
+        cache->values = hc_arena_take(arena, hc_cache_bytes(d, cache->type, sequence->room));
     }
 }
 
@@ -100,7 +88,7 @@ static hc_status prepare(struct hc_sequence *sequence, struct hc_error *error)
 static hc_status allocate(struct hc_sequence *sequence, hc_type cache_type, struct hc_error *error)
 {
     const struct hc_decoder *decoder = &sequence->network->decoder;
-    struct arena counted = {0}, arena = {0};
+    struct hc_arena counted = {.alignment = 64}, arena = {.alignment = 64};
     void *memory;
     sequence->caches = calloc(decoder->layers, sizeof *sequence->caches);
     if (!sequence->caches)

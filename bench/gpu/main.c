@@ -118,14 +118,6 @@ static void print_help(void)
         "  --csv           one line of comma-separated values a row");
 }
 
-static void default_shapes(struct gpu *gpu)
-{
-    for (unsigned length = 12; length <= 16; length += 4)
-        for (unsigned k = 1; k <= HC_WINDOW_MAX_K; k++)
-            if (hc_window_code_find(k, length))
-                gpu->shapes[gpu->shape_count++] = (struct shape){k, length};
-}
-
 /* Returns the exit status, or -1 to go on. */
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
@@ -154,7 +146,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
     for (; good && optind < argc; optind++)
         good = gpu->shape_count < GPU_SHAPES && parse_shape(argv[optind], &gpu->shapes[gpu->shape_count++]);
     if (gpu->shape_count == 0)
-        default_shapes(gpu);
+        gpu->shape_count = usual_shapes(gpu->shapes);
     if (good)
         return -1;
     fprintf(stderr, "gpu: see --help\n");

@@ -65,7 +65,7 @@ static hc_status work(struct hc_engine *engine, const struct hc_piece *piece, fl
 {
     struct hc_window_frame frame = {0};
     struct hc_window_coder coder = {0};
-    const struct hc_window_result coded = {r->codes, r->scales, r->decoded, r->residual};
+    const struct hc_window_result coded = {r->codes, r->scales, r->residual};
     const struct hc_piece other = {piece->tensor, 0, WEIGHTS, ROWS, COLUMNS};
     const char *kept_because;
     double to_units[COLUMNS];
@@ -82,6 +82,7 @@ static hc_status work(struct hc_engine *engine, const struct hc_piece *piece, fl
         memset(weights, 0, 2 * WEIGHTS * sizeof *weights);
     HC_TRY(hc_window_coder_init(&coder, hc_window_code_find(4, 8), engine->kernels, error));
     HC_TRY(engine->table->window_encode(engine, piece, &frame, &coder, 0, TILE_ROWS, &coded, error));
+    HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 0, ROWS, r->decoded, error));
     HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 3, ROWS - 3, r->again, error));
     HC_TRY(compare(engine, piece, &frame, &coder, r, error));
 done:

@@ -765,16 +765,21 @@ static double harm(struct hc_engine *engine, const struct matrix *m, const struc
     cr_assert_eq(hc_window_coder_init(&coder, hc_window_code_find(BITS, 12), engine->kernels, &error), HC_OK);
     uint64_t weights = m->piece.weights;
     struct hc_window_result result = {.codes = malloc(frame->tile_rows * frame->tile_columns * 32 * BITS),
-                                      .decoded = malloc(weights * sizeof(float))};
+                                      .scales = malloc(m->piece.rows * sizeof(uint16_t))};
+    float *decoded = malloc(weights * sizeof *decoded);
     cr_assert_eq(engine->table->window_encode(engine, &m->piece, frame, &coder, 0, frame->tile_rows, &result, &error),
+                 HC_OK);
+    cr_assert_eq(engine->table->window_decode(engine, frame, &coder, result.codes, result.scales, 0, m->piece.rows,
+                                              decoded, &error),
                  HC_OK);
     double sum = 0;
     for (uint64_t i = 0; i < weights; i++) {
-        double e = (double)result.decoded[i] - (double)m->weights[i];
+        double e = (double)decoded[i] - (double)m->weights[i];
         sum += (double)m->moments.values[i % m->piece.columns] * e * e;
     }
     free(result.codes);
-    free(result.decoded);
+    free(result.scales);
+    free(decoded);
     hc_window_coder_free(&coder);
     return sum;
 }
