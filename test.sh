@@ -19,7 +19,7 @@ skipped, and is named with the reason. Exit code: 0 if nothing failed, 1 otherwi
   --coverage  ends with the line coverage, per file and in total
   --full      also the long tables: benches, comparisons on downloaded models
 
-HYPERC_REQUIRE=avx512,cuda turns "not run" of these into failures. HYPERC_CUEMU names a folder with a CUDA emulator
+HYPERC_REQUIRE=avx512,cuda,mpi turns "not run" of these into failures. HYPERC_CUEMU names a folder with a CUDA emulator
 (default: ../shared/cuemu, if it is there).
 TEXT
 }

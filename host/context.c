@@ -1,10 +1,15 @@
 #include "context.h"
 
 #include "backend.h"
+#include "engine_team.h"
+#include "partition.h"
 
 #include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { TIMEOUT = 300 }; /* seconds that a rank may let the others wait */
 
 const char *hc_version(void)
 {
@@ -13,8 +18,8 @@ const char *hc_version(void)
 
 const char *hc_status_name(hc_status status)
 {
-    static const char *const names[] = {"ok",        "argument",    "memory", "io",        "corrupt",
-                                        "different", "unsupported", "exists", "cancelled", "device"};
+    static const char *const names[] = {"ok",          "argument", "memory",    "io",     "corrupt", "different",
+                                        "unsupported", "exists",   "cancelled", "device", "ranks"};
     return (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }
 
@@ -23,35 +28,165 @@ void hc_context_options_init(hc_context_options *options)
     *options = (hc_context_options){.tier = HC_TIER_BEST};
 }
 
-hc_status hc_context_create(hc_context **out, const hc_context_options *options)
+/* ---- Devices -------------------------------------------------------------------------------- */
+
+static size_t count_items(const char *list)
 {
-    hc_context_options defaults;
-    hc_context_options_init(&defaults);
-    if (!options)
-        options = &defaults;
-    hc_context *context = calloc(1, sizeof *context);
-    *out = context;
-    if (!context)
-        return HC_ERR_MEMORY;
-    if (options->threads < 0 || options->threads > 4096)
-        return hc_fail(&context->error, HC_ERR_ARGUMENT, "threads: %d is not in 0 .. 4096", options->threads);
-    context->tier = hc_kernels_init(&context->kernels, options->tier);
-    if (options->tier != HC_TIER_BEST && context->tier != options->tier)
-        return hc_fail(&context->error, HC_ERR_UNSUPPORTED, "this machine does not have the instruction set asked for");
-    context->threads = options->threads ? options->threads : omp_get_num_procs();
-    context->progress = options->progress;
-    context->user = options->user;
-    if (options->device && !(context->device = strdup(options->device)))
+    size_t count = 1;
+    for (; *list; list++)
+        count += *list == ',';
+    return count;
+}
+
+/* How many names of the list are "cuda" alone. */
+static int count_plain(const char *list, const char *name)
+{
+    int count = 0;
+    for (const char *item = list; item; item = strchr(item, ',') ? strchr(item, ',') + 1 : NULL) {
+        size_t length = strcspn(item, ",");
+        count += length == strlen(name) && strncmp(item, name, length) == 0;
+    }
+    return count;
+}
+
+/* One name of the list. A "cuda" without a number gets the next one that no rank of this machine has. */
+static char *device_name(const char *item, size_t length, int *next)
+{
+    char *name = malloc(length + 16);
+    if (!name)
+        return NULL;
+    memcpy(name, item, length);
+    name[length] = 0;
+    if (strcmp(name, "cuda") == 0)
+        sprintf(name, "cuda:%d", (*next)++);
+    return name;
+}
+
+static hc_status take_devices(hc_context *context, const char *list)
+{
+    hc_status status = HC_OK;
+    list = list ? list : "cpu";
+    int next = context->comm.local_rank * count_plain(list, "cuda");
+    context->devices = calloc(count_items(list), sizeof *context->devices);
+    if (!context->devices)
         return hc_no_memory(&context->error);
-    return hc_backend_is_cpu(context->device) ? hc_context_need_engine(context)
-                                              : hc_backend_check(context->device, &context->error);
+    for (const char *item = list; status == HC_OK && item; context->device_count++) {
+        size_t length = strcspn(item, ",");
+        char *name = device_name(item, length, &next);
+        context->devices[context->device_count] = name;
+        status = name ? hc_backend_check(name, &context->error) : hc_no_memory(&context->error);
+        item = item[length] ? item + length + 1 : NULL;
+    }
+    return status;
+}
+
+/* Ranks on one machine share its cores. */
+static int threads_here(const hc_context *context)
+{
+    int threads = omp_get_num_procs() / context->comm.local_ranks;
+    return threads > 0 ? threads : 1;
+}
+
+/* ---- Engines -------------------------------------------------------------------------------- */
+
+/* Threads for each engine of the CPU: those that no GPU needs to be fed, shared out. */
+static int cpu_threads(const hc_context *context)
+{
+    int cpus = 0;
+    for (size_t i = 0; i < context->device_count; i++)
+        cpus += hc_backend_is_cpu(context->devices[i]);
+    int gpus = (int)context->device_count - cpus, threads = cpus ? (context->threads - gpus) / cpus : 0;
+    return threads > 0 ? threads : 1;
+}
+
+double hc_context_speed(const hc_context *context)
+{
+    double speed = 0;
+    for (size_t i = 0; i < context->device_count; i++)
+        speed += hc_device_speed(context->devices[i], cpu_threads(context));
+    return speed;
+}
+
+static hc_status open_team(hc_context *context)
+{
+    struct hc_team_member *members = calloc(context->device_count, sizeof *members);
+    hc_status status = members ? HC_OK : hc_no_memory(&context->error);
+    size_t open = 0;
+    for (; status == HC_OK && open < context->device_count; open++) {
+        const char *device = context->devices[open];
+        int threads = cpu_threads(context);
+        members[open] = (struct hc_team_member){.name = device, .speed = hc_device_speed(device, threads)};
+        status = hc_backend_engine(device, &members[open].engine, &context->kernels, threads, &context->error);
+    }
+    if (status == HC_OK)
+        status = hc_engine_team(&context->engine, members, open, &context->error);
+    else
+        for (size_t i = 0; i < open; i++)
+            if (members[i].engine.table)
+                members[i].engine.table->destroy(&members[i].engine);
+    free(members);
+    return status;
 }
 
 hc_status hc_context_need_engine(hc_context *context)
 {
-    return context->engine.table ? HC_OK
-                                 : hc_backend_engine(context->device, &context->engine, &context->kernels,
-                                                     context->threads, &context->error);
+    if (context->engine.table)
+        return HC_OK;
+    return context->device_count > 1 ? open_team(context)
+                                     : hc_backend_engine(context->devices[0], &context->engine, &context->kernels,
+                                                         context->threads, &context->error);
+}
+
+/* ---- The context ---------------------------------------------------------------------------- */
+
+static bool go_on(void *user)
+{
+    const hc_context *context = user;
+    return !context->progress || context->progress(&context->last_progress, context->user);
+}
+
+static hc_status set_up(hc_context *context, const hc_context_options *options)
+{
+    if (options->threads < 0 || options->threads > 4096)
+        return hc_fail(&context->error, HC_ERR_ARGUMENT, "threads: %d is not in 0 .. 4096", options->threads);
+    if (options->device_layers < HC_LAYERS_THAT_FIT)
+        return hc_fail(&context->error, HC_ERR_ARGUMENT, "%d layers on devices", options->device_layers);
+    if (!(options->timeout >= 0 && options->timeout < 1e9))
+        return hc_fail(&context->error, HC_ERR_ARGUMENT, "a timeout of %g seconds", options->timeout);
+    context->tier = hc_kernels_init(&context->kernels, options->tier);
+    if (options->tier != HC_TIER_BEST && context->tier != options->tier)
+        return hc_fail(&context->error, HC_ERR_UNSUPPORTED, "this machine does not have the instruction set asked for");
+    context->progress = options->progress;
+    context->user = options->user;
+    context->split = options->split;
+    context->device_layers = options->device_layers;
+    const double timeout = options->timeout > 0 ? options->timeout : TIMEOUT;
+    hc_comm_alone(&context->comm);
+    hc_status status = HC_OK;
+    if (options->ranks)
+        status = hc_comm_world(&context->comm, timeout, &context->error);
+    context->comm.timeout = timeout;
+    context->comm.go_on = go_on;
+    context->comm.user = context;
+    context->threads = options->threads ? options->threads : threads_here(context);
+    if (status == HC_OK)
+        status = take_devices(context, options->device);
+    bool here = status == HC_OK && context->device_count == 1 && hc_backend_is_cpu(context->devices[0]);
+    return here ? hc_context_need_engine(context) : status;
+}
+
+hc_status hc_context_create(hc_context **out, const hc_context_options *options)
+{
+    hc_context_options defaults;
+    hc_context_options_init(&defaults);
+    hc_context *context = calloc(1, sizeof *context);
+    *out = context;
+    if (!context)
+        return HC_ERR_MEMORY;
+    hc_status status = set_up(context, options ? options : &defaults);
+    if (status != HC_OK)
+        hc_comm_abort(&context->comm, context->error.text);
+    return status;
 }
 
 void hc_context_destroy(hc_context *context)
@@ -60,8 +195,21 @@ void hc_context_destroy(hc_context *context)
         return;
     if (context->engine.table)
         context->engine.table->destroy(&context->engine);
-    free(context->device);
+    for (size_t i = 0; i < context->device_count; i++)
+        free(context->devices[i]);
+    free(context->devices);
+    hc_comm_destroy(&context->comm);
     free(context);
+}
+
+int hc_context_rank(const hc_context *context)
+{
+    return context->comm.rank;
+}
+
+int hc_context_ranks(const hc_context *context)
+{
+    return context->comm.ranks;
 }
 
 const char *hc_message(const hc_context *context)

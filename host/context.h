@@ -2,20 +2,29 @@
 #ifndef HC_HOST_CONTEXT_H
 #define HC_HOST_CONTEXT_H
 
+#include "comm.h"
 #include "engine.h"
 
 struct hc_context {
     struct hc_kernels kernels;
     hc_tier tier;            /* in force */
     int threads;             /* in force */
-    char *device;            /* as the options named it; NULL: the CPU */
-    struct hc_engine engine; /* the CPU's; another device's from hc_context_need_engine on */
+    char **devices;          /* each with its number, if it is of a kind that has numbers */
+    size_t device_count;     /* at least 1 */
+    hc_split split;          /* of networks */
+    int device_layers;       /* the same */
+    struct hc_comm comm;     /* with the other ranks */
+    struct hc_engine engine; /* the CPU's; that of the devices from hc_context_need_engine on */
     hc_progress_fn progress;
     void *user;
+    hc_progress last_progress; /* shown again while other ranks are waited for */
     struct hc_error error;
 };
 
-/* Opens the engine on the context's device, once: on a GPU it takes memory that a network may want. */
+/* Opens the engine on the context's devices, once: on a GPU it takes memory that a network may want. */
 hc_status hc_context_need_engine(hc_context *context);
+
+/* Of all its devices together, in cores of a CPU (<hyperc/plan.h>). */
+double hc_context_speed(const hc_context *context);
 
 #endif

@@ -23,6 +23,7 @@ hc_status hc_meter_report(struct hc_meter *meter, uint64_t weights, struct hc_er
     hc_progress progress = meter->progress;
     progress.weights_done += weights;
     progress.seconds = hc_now() - meter->began;
+    context->last_progress = progress;
     return context->progress(&progress, context->user) ? HC_OK : hc_fail(error, HC_ERR_CANCELLED, "interrupted");
 }
 

@@ -46,7 +46,8 @@ static hc_status encode_words(struct work *work, const char *text, size_t bytes,
     hc_pieces_clear(pieces);
     if (!hc_text_add(&pieces->text, text, bytes) || !hc_pieces_cut(pieces))
         return hc_no_memory(error);
-    hc_status status = hc_split(work->tokenizer->splitter, work->matcher, first, pieces, &work->spare_pieces, error);
+    hc_status status =
+        hc_split_text(work->tokenizer->splitter, work->matcher, first, pieces, &work->spare_pieces, error);
     for (size_t i = 0; status == HC_OK && i < pieces->count; i++) {
         size_t begin = hc_piece_begin(pieces, i);
         status = hc_bpe_encode(work->tokenizer->bpe, pieces->text.bytes + begin, pieces->ends[i] - begin, &work->bpe,

@@ -335,8 +335,8 @@ static hc_status apply(const struct step *step, struct hc_matcher *matcher, bool
     return done ? HC_OK : hc_no_memory(error);
 }
 
-hc_status hc_split(const struct hc_splitter *splitter, struct hc_matcher *matcher, bool first, struct hc_pieces *pieces,
-                   struct hc_pieces *spare, struct hc_error *error)
+hc_status hc_split_text(const struct hc_splitter *splitter, struct hc_matcher *matcher, bool first,
+                        struct hc_pieces *pieces, struct hc_pieces *spare, struct hc_error *error)
 {
     for (size_t s = 0; s < splitter->count; s++) {
         hc_pieces_clear(spare);

@@ -15,8 +15,8 @@ void hc_splitter_free(struct hc_splitter *splitter);
 
 /* Cuts `pieces`, a text in one piece (or none), further; with ByteLevel its bytes become the characters that stand for
  * them. `first`: the text begins where the whole input does. `spare` is room to work in. */
-hc_status hc_split(const struct hc_splitter *splitter, struct hc_matcher *matcher, bool first, struct hc_pieces *pieces,
-                   struct hc_pieces *spare, struct hc_error *error);
+hc_status hc_split_text(const struct hc_splitter *splitter, struct hc_matcher *matcher, bool first,
+                        struct hc_pieces *pieces, struct hc_pieces *spare, struct hc_error *error);
 
 /* GPT-2's alphabet: the character that stands for a byte, one that can be printed. */
 uint32_t hc_character_of_byte(uint8_t byte);

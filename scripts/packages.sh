@@ -27,6 +27,7 @@ need()
 
 # shellcheck disable=SC2034 # for those who source this file
 build_packages="gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libxxhash-dev libpcre2-dev libutf8proc-dev"
-# Criterion for the unit tests; python3 for the layer test and summaries; g++ for the headers as C++.
+# Criterion for the unit tests; python3 for the layer test and summaries; g++ for the headers as C++; Open MPI, which the
+# build can do without, and procps for the ranks' tests.
 # shellcheck disable=SC2034
-test_packages="g++ libcriterion-dev python3"
+test_packages="g++ libcriterion-dev libopenmpi-dev openmpi-bin procps python3"

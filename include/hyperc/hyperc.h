@@ -45,7 +45,8 @@ typedef enum hc_status {
     HC_ERR_UNSUPPORTED, /* well-formed, but of a kind that hyperc does not handle */
     HC_ERR_EXISTS,      /* the output exists, or an interrupted run lies there */
     HC_ERR_CANCELLED,   /* the progress callback asked to stop */
-    HC_ERR_DEVICE       /* the accelerator failed, or is not there */
+    HC_ERR_DEVICE,      /* the accelerator failed, or is not there */
+    HC_ERR_RANKS        /* another rank failed, is gone, or does not answer */
 } hc_status;
 
 /* A short English name of a status, such as "corrupt". */
@@ -114,21 +115,40 @@ typedef struct hc_progress {
  * the calling thread. */
 typedef bool (*hc_progress_fn)(const hc_progress *progress, void *user);
 
+/* How several devices share a network: each has some rows or columns of every matrix, or each has a run of layers. */
+typedef enum hc_split { HC_SPLIT_TENSORS, HC_SPLIT_LAYERS } hc_split;
+
+enum { HC_LAYERS_THAT_FIT = -1 };
+
 typedef struct hc_context_options {
-    int threads;             /* 0: one per core that this process may use */
-    hc_tier tier;            /* instruction set to use at most */
-    const char *device;      /* NULL or "cpu"; "cuda" or "cuda:N" */
+    int threads;  /* 0: one per core that this process may use */
+    hc_tier tier; /* instruction set to use at most */
+    /* NULL or "cpu"; "cuda" or "cuda:N"; or several, separated by commas, which work together. A "cuda" without a
+     * number is the next one of this machine that no other rank has: the first in a program that runs alone. */
+    const char *device;
+    hc_split split; /* of networks, over devices and ranks */
+    /* If not 0: of a network, so many layers are on the devices before the last one, and the rest on that, which is to
+     * be the CPU; or as many as there is memory for. Devices that get none are not used. */
+    int device_layers;
+    bool ranks;     /* be a rank of the processes that mpirun started, if it did: one context of a process, which makes
+                     * the same calls as the others' */
+    double timeout; /* seconds after which a rank that does not answer is lost; 0: 300 */
     hc_progress_fn progress; /* may be NULL */
     void *user;              /* handed to progress */
 } hc_context_options;
 
-/* One thread per core, the best tier, the CPU, no callback. */
+/* One thread per core, the best tier, the CPU, tensors split, no ranks, no callback. */
 void hc_context_options_init(hc_context_options *options);
 
 /* Options NULL: all defaults. On failure *context is NULL unless there was memory for a context
  * that can carry the message; in both cases hc_context_destroy(*context) is right. */
 hc_status hc_context_create(hc_context **context, const hc_context_options *options);
 void hc_context_destroy(hc_context *context);
+
+/* Which of how many ranks this process is: 0 of 1 without mpirun. All ranks work; rank 0 reads what others need not,
+ * writes what there is to write, and is the one to print. */
+int hc_context_rank(const hc_context *context);
+int hc_context_ranks(const hc_context *context);
 
 /* Why the last call on this context failed: one line, no newline. Never NULL. */
 const char *hc_message(const hc_context *context);
