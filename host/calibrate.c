@@ -265,7 +265,7 @@ hc_status hc_calibrate_model(hc_context *context, const char *path, const hc_cal
 {
     struct calibration c = {.context = context, .options = options, .ticker = ticker, .total = total, .error = error};
     hc_status status;
-    HC_TRY(hc_network_load(context, path, &c.network, error));
+    HC_TRY(hc_network_load(context, path, true, &c.network, error));
     c.window = options->window ? options->window : WINDOW;
     if (!options->window && c.window > c.network->decoder.context)
         c.window = c.network->decoder.context;
@@ -300,6 +300,8 @@ hc_status hc_calibrate(hc_context *context, const char *path, const char *output
     hc_status status;
     hc_calibrate_options_init(&defaults);
     options = options ? options : &defaults;
+    if (context->comm.ranks > 1 || context->device_count > 1)
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "calibrating runs on one device, in one process");
     if (hc_path_exists(output))
         return hc_fail(error, HC_ERR_EXISTS, "%s: is there already", output);
     hc_meter_begin(&ticker.meter, context, 0, 0);

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 #include "directory.h"
+#include "engine_ranks.h"
 #include "gguf.h"
 #include "gguf_tokenizer.h"
 #include "json.h"
@@ -374,6 +375,16 @@ static json_t *manifest_begin(const json_t *identity)
     return NULL;
 }
 
+/* What the first rank finds, the others must know before they begin. */
+static hc_status agree_on_work(struct hc_run *run, bool *needed, struct hc_error *error)
+{
+    uint64_t words[2] = {*needed, run->records_found};
+    hc_status status = hc_comm_broadcast(&run->context->comm, 0, words, sizeof words, "what there is to do", error);
+    *needed = words[0];
+    run->records_found = words[1];
+    return status;
+}
+
 struct plan_ticker {
     struct hc_ticker ticker;
     struct hc_run *run;
@@ -433,7 +444,7 @@ static hc_status share_rates(struct hc_run *run, struct hc_error *error)
     if (!run->rates)
         return hc_no_memory(error);
     return run->method->share
-               ? run->method->share(&run->context->engine, run->source, run->options, &ticker.ticker, run->rates, error)
+               ? run->method->share(run->engine, run->source, run->options, &ticker.ticker, run->rates, error)
                : HC_OK;
 }
 
@@ -573,6 +584,14 @@ static bool is_complete(const struct hc_run *run, const struct paths *paths, con
     return same;
 }
 
+/* Nothing is left to do but to tidy up. */
+static hc_status end_early(struct hc_run *run, const struct paths *paths, struct hc_error *error)
+{
+    bool needed = false;
+    hc_status status = tidy_up(paths, error);
+    return status == HC_OK ? agree_on_work(run, &needed, error) : status;
+}
+
 /* Once the journal is open. */
 static hc_status do_work(struct hc_run *run, const struct paths *paths, const json_t *identity, struct hc_error *error)
 {
@@ -586,7 +605,7 @@ static hc_status do_work(struct hc_run *run, const struct paths *paths, const js
     HC_TRY(hc_sync_directory(paths->work, error));
     HC_TRY(was_finished(run, paths, &finished, error));
     if (finished) {
-        status = tidy_up(paths, error);
+        status = end_early(run, paths, error);
         goto done;
     }
     if (is_taken(paths->output) && !run->options->force) {
@@ -595,6 +614,8 @@ static hc_status do_work(struct hc_run *run, const struct paths *paths, const js
         goto done;
     }
     run->records_found = json_array_size(run->journal.records);
+    bool needed = true;
+    HC_TRY(agree_on_work(run, &needed, error));
     HC_TRY(make_model(run, paths, identity, error));
     HC_TRY(publish(run, paths, error));
 done:
@@ -609,7 +630,7 @@ static hc_status run_on_disk(struct hc_run *run, const char *output, const json_
     HC_TRY(hc_source_check_apart(run->source, paths.output, error));
     HC_TRY(hc_source_check_apart(run->source, paths.work, error));
     if (is_complete(run, &paths, identity)) {
-        status = tidy_up(&paths, error); /* an empty work folder may be left */
+        status = end_early(run, &paths, error); /* an empty work folder may be left */
         goto done;
     }
     HC_TRY(check_present(&paths, run->options, error));
@@ -665,45 +686,143 @@ static hc_status check_source(const struct hc_source *source, struct hc_error *e
     return HC_OK;
 }
 
-hc_status hc_compress(hc_context *context, const char *input, const char *output, const hc_compress_options *options)
+/* ---- Ranks ---------------------------------------------------------------------------------- */
+
+/* All ranks must be about to do the same; only the times of files may differ from machine to machine. */
+static hc_status agree_on_run(const struct hc_run *run, const json_t *identity, struct hc_error *error)
 {
-    struct hc_error *error = &context->error;
-    struct hc_source *source = NULL;
-    json_t *method_options = NULL, *identity = NULL;
-    struct hc_run run = {.context = context, .options = options, .journal = {.file = {.fd = -1}}};
-    hc_status status;
-    run.last_commit = hc_now();
-    run.method = hc_method_find(options->method);
-    if (!run.method)
-        return hc_fail(error, HC_ERR_ARGUMENT, "unknown method '%s'", options->method);
-    HC_TRY(hc_context_need_engine(context));
-    HC_TRY(run.method->options(options, &method_options, error));
-    HC_TRY(check_patterns(&options->only, error));
-    HC_TRY(check_patterns(&options->keep, error));
-    HC_TRY(hc_source_open(input, &source, error));
-    HC_TRY(check_names(source, error));
-    HC_TRY(check_source(source, error));
-    run.source = source;
-    tell_unmatched(&run, "--only", &options->only);
-    tell_unmatched(&run, "--keep", &options->keep);
-    HC_TRY(make_config(&run, method_options, error));
+    struct hc_comm *comm = &run->context->comm;
+    json_t *rest = json_copy((json_t *)identity);
+    char *input = hc_json_text(json_object_get(identity, "input"), JSON_COMPACT);
+    json_object_del(rest, "input");
+    json_object_del(rest, INPUT_TIMES);
+    char *options = hc_json_text(rest, JSON_COMPACT | JSON_SORT_KEYS);
+    hc_status status = input && options ? HC_OK : hc_no_memory(error);
+    if (status != HC_OK)
+        goto done;
+    HC_TRY(hc_comm_agree(comm, hc_version(), "the version of hyperc", error));
+    HC_TRY(hc_comm_agree(comm, input, "the input", error));
+    HC_TRY(hc_comm_agree(comm, options, "the options", error));
+    HC_TRY(hc_comm_agree(comm, run->config ? run->config : "", "the config.json of the input", error));
+done:
+    json_decref(rest);
+    free(input);
+    free(options);
+    return status;
+}
+
+/* Without a place to write to: in a dry run, and on all ranks but the first. */
+static hc_status run_in_memory(struct hc_run *run, const json_t *identity, struct hc_error *error)
+{
+    bool needed = true;
+    hc_status status = agree_on_work(run, &needed, error);
+    return status == HC_OK && needed ? make_model(run, NULL, identity, error) : status;
+}
+
+/* The others wait for the result to be in place. That they did not hear of it is no failure of the first rank. */
+static hc_status tell_the_end(const struct hc_run *run, struct hc_error *error)
+{
+    uint8_t done = 1;
+    hc_status status = hc_comm_broadcast(&run->context->comm, 0, &done, 1, "the end of the run", error);
+    return hc_run_leads(run) ? HC_OK : status;
+}
+
+/* The engine of this rank's devices, or of those of all ranks. */
+static hc_status open_engine(struct hc_run *run, struct hc_engine *all, struct hc_error *error)
+{
+    hc_context *context = run->context;
+    hc_status status = hc_context_need_engine(context);
+    run->engine = &context->engine;
+    if (status == HC_OK && context->comm.ranks > 1) {
+        status = hc_engine_ranks(all, &context->engine, &context->comm, hc_context_speed(context), error);
+        run->engine = all;
+    }
+    run->engine->notice = run->options->notice;
+    run->engine->user = run->options->user;
+    return status;
+}
+
+static void close_engine(struct hc_run *run, struct hc_engine *all)
+{
+    if (all->table)
+        all->table->destroy(all);
+    run->context->engine.notice = NULL;
+}
+
+/* ---- From beginning to end ------------------------------------------------------------------ */
+
+static void count_weights(struct hc_run *run)
+{
     uint64_t weights = 0;
-    for (size_t i = 0; i < source->tensor_count; i++)
-        weights += source->tensors[i].weights;
-    hc_meter_begin(&run.meter, context, source->tensor_count, weights);
-    identity = identity_json(&run, method_options);
+    for (size_t i = 0; i < run->source->tensor_count; i++)
+        weights += run->source->tensors[i].weights;
+    hc_meter_begin(&run->meter, run->context, run->source->tensor_count, weights);
+}
+
+/* Once the engine is open, and the source, which is checked. */
+static hc_status compress(struct hc_run *run, const char *output, json_t *method_options, struct hc_error *error)
+{
+    json_t *identity = NULL;
+    hc_status status;
+    tell_unmatched(run, "--only", &run->options->only);
+    tell_unmatched(run, "--keep", &run->options->keep);
+    HC_TRY(make_config(run, method_options, error));
+    count_weights(run);
+    identity = identity_json(run, method_options);
     if (!identity) {
         status = hc_no_memory(error);
         goto done;
     }
-    HC_TRY(options->dry_run ? make_model(&run, NULL, identity, error) : run_on_disk(&run, output, identity, error));
-    hc_meter_report(&run.meter, 0, NULL); /* cannot stop what is done */
+    HC_TRY(agree_on_run(run, identity, error));
+    HC_TRY(hc_run_leads(run) && !run->options->dry_run ? run_on_disk(run, output, identity, error)
+                                                       : run_in_memory(run, identity, error));
+    HC_TRY(tell_the_end(run, error));
+    hc_meter_report(&run->meter, 0, NULL); /* cannot stop what is done */
 done:
-    hc_source_close(source);
+    json_decref(identity);
+    return status;
+}
+
+static hc_status check_options(const struct hc_run *run, json_t **method_options, struct hc_error *error)
+{
+    hc_status status;
+    if (!run->method)
+        return hc_fail(error, HC_ERR_ARGUMENT, "unknown method '%s'", run->options->method);
+    HC_TRY(run->method->options(run->options, method_options, error));
+    HC_TRY(check_patterns(&run->options->only, error));
+    HC_TRY(check_patterns(&run->options->keep, error));
+done:
+    return status;
+}
+
+hc_status hc_compress(hc_context *context, const char *input, const char *output, const hc_compress_options *options)
+{
+    struct hc_error *error = &context->error;
+    struct hc_engine all = {0};
+    json_t *method_options = NULL;
+    hc_compress_options quiet = *options;
+    struct hc_run run = {.context = context, .options = options, .journal = {.file = {.fd = -1}}};
+    hc_status status;
+    quiet.tensor_done = NULL;
+    quiet.notice = NULL;
+    run.last_commit = hc_now();
+    run.method = hc_method_find(options->method);
+    HC_TRY(check_options(&run, &method_options, error));
+    HC_TRY(open_engine(&run, &all, error));
+    if (!hc_run_leads(&run))
+        run.options = &quiet; /* but devices that fail there do not go unsaid */
+    HC_TRY(hc_source_open(input, &run.source, error));
+    HC_TRY(check_names(run.source, error));
+    HC_TRY(check_source(run.source, error));
+    HC_TRY(compress(&run, output, method_options, error));
+done:
+    if (status != HC_OK)
+        hc_comm_abort(&context->comm, error->text);
+    close_engine(&run, &all);
+    hc_source_close(run.source);
     free(run.config);
     free(run.rates);
     hc_moments_choice_clear(&run.moments);
-    json_decref(identity);
     json_decref(method_options);
     return status;
 }

@@ -1,9 +1,9 @@
 /* An *engine* runs the operations of the methods over long stretches of a tensor, on one device.
  *
- * host/engine_cpu.c spreads the blocks over threads; cuda/ registers another. Both give the same bits: sums
- * are made block by block in the stated lanes (kernels/common/pair.h), and added over blocks exactly
- * (exact_sum.h), so that neither threads, nor devices, nor where a stretch is cut can show. A stretch begins at a
- * multiple of HC_BLOCK weights of its piece.
+ * host/engine_cpu.c spreads the blocks over threads; cuda/ registers another. engine_team.h makes one of several,
+ * engine_ranks.h one of those of all ranks. All give the same bits: sums are made block by block in the stated lanes
+ * (kernels/common/pair.h), and added over blocks exactly (exact_sum.h), so that neither threads, nor devices, nor where
+ * a stretch is cut can show. A stretch begins at a multiple of HC_BLOCK weights of its piece.
  *
  * A *piece* is what is fitted and coded as a whole: a tensor, or one expert of a 3-D expert tensor.
  */
@@ -68,7 +68,18 @@ struct hc_engine {
     const struct hc_engine_table *table;
     const struct hc_kernels *kernels; /* of the CPU, for what the host does itself; outlives the engine */
     void *state;                      /* of the engine */
+    /* Of an engine that is made of several: how much longer than one device's stretches are to be, so that there is
+     * work for all. It decides what is computed when, and so is the same on all ranks. 0 counts as 1. */
+    unsigned width;
+    /* Told by the calling thread what the user should know although nothing failed; may be NULL. */
+    void (*notice)(const char *text, void *user);
+    void *user;
 };
+
+static inline unsigned hc_engine_width(const struct hc_engine *engine)
+{
+    return engine->width ? engine->width : 1;
+}
 
 /* Every function works on the weights first .. first + count - 1 of a piece (first a multiple of HC_BLOCK),
  * *adds* to its result, and returns when that is complete. */

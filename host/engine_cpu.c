@@ -296,6 +296,6 @@ hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kerne
     if (!state)
         return hc_no_memory(error);
     *state = (struct hc_cpu_state){kernels, threads};
-    *engine = (struct hc_engine){&cpu_table, kernels, state};
+    *engine = (struct hc_engine){.table = &cpu_table, .kernels = kernels, .state = state};
     return HC_OK;
 }

@@ -50,6 +50,7 @@ hc_status hc_moments_write(const struct hc_moments *moments, const char *path, s
 
 /* ---- Propagation through weights -------------------------------------------------------------- */
 
+struct hc_comm;   /* comm.h */
 struct hc_ticker; /* method.h */
 
 /* What an architecture's `propagate` works with. */
@@ -59,6 +60,7 @@ struct hc_propagation {
     int threads;
     struct hc_ticker *ticker;   /* may be NULL */
     struct hc_moments *moments; /* gets the results */
+    struct hc_comm *comm;       /* of the ranks that share the rows of matrices, all with the same calls; NULL: alone */
 };
 
 /* They read a tensor of the source, which must be there and of floats, once, a stretch at a time. All sums are made in

@@ -76,6 +76,27 @@ hc_status hc_moments_choose(struct hc_moments_choice *choice, const char *asked,
     return self ? status : HC_OK;
 }
 
+/* On the model itself. Where many work together, each does it alone on its CPU: all must have the very same moments,
+ * and logits of a shared network are not. */
+static hc_status measure(struct hc_moments *moments, hc_context *context, const struct hc_source *source,
+                         struct hc_ticker *ticker, struct hc_error *error)
+{
+    static char cpu[] = "cpu";
+    char *device = cpu;
+    hc_calibrate_options options;
+    hc_calibrate_options_init(&options);
+    if (context->comm.ranks == 1 && context->device_count == 1)
+        return hc_calibrate_model(context, source->path, &options, ticker, NULL, moments, error);
+    struct hc_context alone = *context;
+    hc_comm_alone(&alone.comm);
+    alone.devices = &device;
+    alone.device_count = 1;
+    hc_status status = hc_calibrate_model(&alone, source->path, &options, ticker, NULL, moments, &alone.error);
+    if (status != HC_OK)
+        *error = alone.error;
+    return status;
+}
+
 hc_status hc_moments_make(struct hc_moments_choice *choice, hc_context *context, const struct hc_source *source,
                           struct hc_ticker *ticker, struct hc_error *error)
 {
@@ -84,12 +105,10 @@ hc_status hc_moments_make(struct hc_moments_choice *choice, hc_context *context,
     hc_status status = hc_moments_create(choice->identity, &choice->moments, error);
     if (status != HC_OK)
         return status;
-    if (choice->kind == HC_MOMENTS_SELF) {
-        hc_calibrate_options options;
-        hc_calibrate_options_init(&options);
-        return hc_calibrate_model(context, source->path, &options, ticker, NULL, choice->moments, error);
-    }
-    const struct hc_propagation propagation = {source, &context->kernels, context->threads, ticker, choice->moments};
+    if (choice->kind == HC_MOMENTS_SELF)
+        return measure(choice->moments, context, source, ticker, error);
+    const struct hc_propagation propagation = {source, &context->kernels, context->threads,
+                                               ticker, choice->moments,   &context->comm};
     return choice->architecture->propagate(&choice->decoder, &propagation, error);
 }
 

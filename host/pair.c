@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    STRETCH = 1 << 22,      /* weights between two ticks; a multiple of HC_BLOCK */
+    STRETCH = 1 << 22,      /* weights of a device between two ticks; a multiple of HC_BLOCK */
     MIN_WEIGHTS = 10,       /* smaller tensors stay as they are */
     SAMPLE_BLOCKS = 16,     /* what a side is chosen on */
     FIXED_PARAMETERS = 188, /* longest text of parameters(), its quotes twice */
@@ -27,10 +27,15 @@ static hc_status tick(struct hc_ticker *ticker, uint64_t weights, struct hc_erro
     return HC_OK;
 }
 
-static uint64_t stretch_at(const struct hc_piece *piece, uint64_t first)
+static uint64_t stretch_of(const struct hc_engine *engine)
 {
-    uint64_t rest = piece->weights - first;
-    return rest < STRETCH ? rest : STRETCH;
+    return (uint64_t)STRETCH * hc_engine_width(engine);
+}
+
+static uint64_t stretch_at(const struct hc_engine *engine, const struct hc_piece *piece, uint64_t first)
+{
+    uint64_t rest = piece->weights - first, stretch = stretch_of(engine);
+    return rest < stretch ? rest : stretch;
 }
 
 static hc_status moments(struct hc_engine *engine, const struct hc_piece *piece, struct hc_ticker *ticker,
@@ -38,8 +43,8 @@ static hc_status moments(struct hc_engine *engine, const struct hc_piece *piece,
 {
     hc_status status = HC_OK;
     memset(sum, 0, sizeof *sum);
-    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += STRETCH) {
-        status = engine->table->pair_moments(engine, piece, at, stretch_at(piece, at), sum, error);
+    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += stretch_of(engine)) {
+        status = engine->table->pair_moments(engine, piece, at, stretch_at(engine, piece, at), sum, error);
         if (status == HC_OK)
             status = tick(ticker, 0, error);
     }
@@ -51,8 +56,8 @@ static hc_status extent(struct hc_engine *engine, const struct hc_piece *piece, 
 {
     hc_status status = HC_OK;
     memset(sum, 0, sizeof *sum);
-    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += STRETCH) {
-        status = engine->table->pair_extent(engine, piece, at, stretch_at(piece, at), grid, sum, error);
+    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += stretch_of(engine)) {
+        status = engine->table->pair_extent(engine, piece, at, stretch_at(engine, piece, at), grid, sum, error);
         if (status == HC_OK)
             status = tick(ticker, 0, error);
     }
@@ -67,8 +72,8 @@ static hc_status try_grids(struct hc_engine *engine, const struct hc_piece *piec
     memset(sums, 0, count * sizeof *sums);
     for (size_t g = 0; g < count; g++)
         sums[g].max_code[0] = sums[g].max_code[1] = -1;
-    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += STRETCH) {
-        status = engine->table->pair_try(engine, piece, at, stretch_at(piece, at), grids, count, sums, error);
+    for (uint64_t at = 0; status == HC_OK && at < piece->weights; at += stretch_of(engine)) {
+        status = engine->table->pair_try(engine, piece, at, stretch_at(engine, piece, at), grids, count, sums, error);
         if (status == HC_OK)
             status = tick(ticker, 0, error);
     }
@@ -494,11 +499,11 @@ static hc_status encode_stretches(struct hc_engine *engine, const struct hc_piec
                                   struct hc_error *error)
 {
     hc_status status = HC_OK;
-    uint8_t *buffer = malloc(code_bytes(STRETCH, decoder->bits) + HC_PART_ALIGNMENT);
+    uint8_t *buffer = malloc(code_bytes(stretch_at(engine, piece, 0), decoder->bits) + HC_PART_ALIGNMENT);
     if (!buffer)
         return hc_no_memory(error);
-    for (uint64_t at = 0; at < piece->weights; at += STRETCH) {
-        uint64_t count = stretch_at(piece, at);
+    for (uint64_t at = 0; at < piece->weights; at += stretch_of(engine)) {
+        uint64_t count = stretch_at(engine, piece, at);
         uint64_t bytes = code_bytes(count, decoder->bits);
         HC_TRY(engine->table->pair_encode(engine, piece, at, count, &decoder->grid, decoder->bits, buffer, error));
         HC_TRY(compare_codes(engine, decoder, piece, at, count, buffer, &coded->compare, error));

@@ -2,18 +2,18 @@
 
 #include "context.h"
 #include "description.h"
+#include "partition.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const double gpu_cores = 100; /* <hyperc/plan.h> */
-static const double slack = 0.005;   /* how far a cut moves to the end of a tensor, in shares */
-
 struct hc_plan {
     char **names; /* of tensors and devices */
     size_t name_count;
     hc_plan_share *shares;
+    double *speeds;  /* of the devices */
+    uint64_t *units; /* of the piece at hand: how many each device has */
     hc_plan_part *parts;
     size_t room;
     hc_plan_totals totals;
@@ -27,6 +27,8 @@ void hc_plan_free(hc_plan *plan)
         free(plan->names[i]);
     free(plan->names);
     free(plan->shares);
+    free(plan->speeds);
+    free(plan->units);
     free(plan->parts);
     free(plan);
 }
@@ -61,7 +63,8 @@ static hc_status take_devices(hc_plan *plan, int threads, const hc_plan_device *
             return hc_fail(error, HC_ERR_ARGUMENT, "unknown device '%s'", device->name);
         if (device->speed != 0 && !(device->speed >= 1e-9 && device->speed <= 1e9))
             return hc_fail(error, HC_ERR_ARGUMENT, "%s: %g is not a speed", device->name, device->speed);
-        double speed = device->speed > 0 ? device->speed : gpu ? gpu_cores : threads;
+        double speed = device->speed > 0 ? device->speed : hc_device_speed(device->name, threads);
+        plan->speeds[d] = speed;
         plan->shares[d] = (hc_plan_share){take_name(plan, device->name), .speed = speed, .memory = device->memory};
         if (!plan->shares[d].name)
             return hc_no_memory(error);
@@ -85,116 +88,78 @@ static hc_status add_part(hc_plan *plan, const hc_plan_part *part, struct hc_err
     return HC_OK;
 }
 
-/* Most rows of a piece that a device's memory holds, whole units; 0: none. */
-static uint64_t rows_that_fit(const struct hc_plan_piece *piece, uint64_t memory)
+/* Most weights of a piece that a device's memory holds, whole units; 0: none. */
+static uint64_t weights_that_fit(const struct hc_plan_piece *piece, uint64_t memory)
 {
-    uint64_t unit = piece->unit < piece->rows ? piece->unit : piece->rows;
+    uint64_t unit = piece->unit < piece->weights ? piece->unit : piece->weights;
     uint64_t read = hc_plan_read_bytes(piece, unit), more = hc_plan_written_bytes(piece, unit, unit);
     uint64_t once = hc_plan_written_bytes(piece, 0, unit) - more;
-    if (memory == 0 || piece->kind == HC_PLAN_KEPT)
-        return piece->rows;
-    uint64_t rows = memory < once ? 0 : (memory - once) / (read + more) * unit;
-    return rows < piece->rows ? rows : piece->rows;
+    if (memory == 0 || piece->kind == HC_PLAN_KEPT || unit == 0)
+        return piece->weights;
+    uint64_t weights = memory < once ? 0 : (memory - once) / (read + more) * unit;
+    return weights < piece->weights ? weights : piece->weights;
 }
 
-/* Gives rows of a piece to a device, in as many parts as its memory asks for. */
+/* Gives weights of a piece to a device, in as many parts as its memory asks for. */
 static hc_status give(hc_plan *plan, const struct hc_plan_piece *piece, const hc_plan_part *which, size_t device,
-                      uint64_t first, uint64_t rows, struct hc_error *error)
+                      uint64_t first, uint64_t weights, struct hc_error *error)
 {
     hc_plan_share *share = &plan->shares[device];
-    uint64_t most = rows_that_fit(piece, share->memory), end = first + rows;
-    if (most == 0)
+    uint64_t most = weights_that_fit(piece, share->memory), end = first + weights;
+    hc_status status = HC_OK;
+    if (most < weights && most == 0)
         return hc_fail(error, HC_ERR_ARGUMENT, "%s: %llu bytes of memory do not hold the least part of %s", share->name,
                        (unsigned long long)share->memory, which->tensor);
-    hc_status status = HC_OK;
-    for (uint64_t at = first; status == HC_OK && at < end; at += most) {
+    do {
         hc_plan_part part = *which;
         part.device = device;
-        part.first_row = at;
-        part.rows = end - at < most ? end - at : most;
-        part.whole = part.rows == piece->rows;
-        part.weights = part.rows * piece->columns;
-        part.read_bytes = hc_plan_read_bytes(piece, part.rows);
-        part.written_bytes = hc_plan_written_bytes(piece, at, part.rows);
-        part.seconds = 1e-9 * hc_plan_nanoseconds(piece, part.rows) / share->speed;
+        part.first = first;
+        part.weights = end - first < most ? end - first : most;
+        part.whole = part.weights == piece->weights;
+        part.read_bytes = hc_plan_read_bytes(piece, part.weights);
+        part.written_bytes = hc_plan_written_bytes(piece, first, part.weights);
+        part.seconds = 1e-9 * hc_plan_nanoseconds(piece, part.weights) / share->speed;
         status = add_part(plan, &part, error);
-    }
+        first += part.weights;
+    } while (status == HC_OK && first < end);
     return status;
 }
 
 /* ---- Cutting -------------------------------------------------------------------------------- */
 
-/* The pieces, one behind the other on a line of nanoseconds, on which every device has its stretch. */
-struct line {
-    hc_plan *plan;
-    double *ends;  /* of the stretches */
-    double at;     /* what lies in front of it is given away, */
-    size_t device; /* and this one is at hand */
-};
-
-static hc_status line_begin(struct line *line, hc_plan *plan, double length, struct hc_error *error)
+/* In units: what is kept, or has no weights, is the first device's. */
+static void share_out(hc_plan *plan, const struct hc_plan_piece *piece)
 {
-    double speeds = 0, before = 0;
-    *line = (struct line){plan, malloc(plan->totals.devices * sizeof *line->ends), 0, 0};
-    if (!line->ends)
-        return hc_no_memory(error);
-    for (size_t d = 0; d < plan->totals.devices; d++)
-        speeds += plan->shares[d].speed;
-    for (size_t d = 0; d < plan->totals.devices; d++) {
-        before += plan->shares[d].speed;
-        line->ends[d] = length * (before / speeds);
+    uint64_t units = (piece->weights + piece->unit - 1) / piece->unit;
+    if (piece->kind != HC_PLAN_KEPT && units > 0) {
+        hc_partition(units, plan->speeds, plan->totals.devices, plan->units);
+        return;
     }
-    return HC_OK;
+    memset(plan->units, 0, plan->totals.devices * sizeof *plan->units);
+    plan->units[0] = units > 0 ? units : 1;
 }
 
-/* How far the end of the stretch at hand may move, by the shorter one of both beside it. */
-static double slack_of(const struct line *line)
-{
-    size_t d = line->device;
-    double here = line->ends[d] - (d ? line->ends[d - 1] : 0), next = line->ends[d + 1] - line->ends[d];
-    return slack * (here < next ? here : next);
-}
-
-/* How many of the units of a piece, the last `units` of it, the device at hand takes. Where its stretch ends within a
- * unit, the one of both devices takes it that is held up less by what is beyond its own stretch. */
-static uint64_t units_to_take(const struct line *line, uint64_t units, double unit_cost, double rest_cost)
-{
-    size_t d = line->device;
-    if (d + 1 == line->plan->totals.devices)
-        return units;
-    double room = line->ends[d] - line->at, near = slack_of(line);
-    if (rest_cost <= room + near)
-        return units;
-    if (room <= near)
-        return 0;
-    double whole = floor(room / unit_cost), over = room / unit_cost - whole;
-    bool one_more = (1 - over) / line->plan->shares[d].speed <= over / line->plan->shares[d + 1].speed;
-    uint64_t take = (uint64_t)whole + one_more;
-    return take < units ? take : units;
-}
-
-/* Gives a piece away, to as many devices as it reaches over. */
-static hc_status lay(struct line *line, const struct hc_plan_piece *piece, const hc_plan_part *which,
+/* Gives a piece away. The next one begins when the slowest device is done with its part. */
+static hc_status lay(hc_plan *plan, const struct hc_plan_piece *piece, const hc_plan_part *which,
                      struct hc_error *error)
 {
-    double unit_cost = hc_plan_nanoseconds(piece, piece->unit);
-    uint64_t first = 0, before = line->plan->totals.parts;
     hc_status status = HC_OK;
-    while (status == HC_OK && first < piece->rows) {
-        uint64_t rest = piece->rows - first, units = (rest + piece->unit - 1) / piece->unit;
-        uint64_t take = units_to_take(line, units, unit_cost, hc_plan_nanoseconds(piece, rest));
-        uint64_t rows = take < units ? take * piece->unit : rest;
-        if (rows > 0)
-            status = give(line->plan, piece, which, line->device, first, rows, error);
-        line->at += hc_plan_nanoseconds(piece, rows);
-        first += rows;
-        if (first < piece->rows)
-            line->device++;
+    uint64_t first = 0, sharers = 0;
+    double slowest = 0;
+    share_out(plan, piece);
+    for (size_t d = 0; status == HC_OK && d < plan->totals.devices; d++) {
+        uint64_t rest = piece->weights - first, weights = plan->units[d] * piece->unit;
+        weights = weights < rest ? weights : rest;
+        if (plan->units[d] == 0)
+            continue;
+        status = give(plan, piece, which, d, first, weights, error);
+        first += weights;
+        sharers++;
+        slowest = fmax(slowest, 1e-9 * hc_plan_nanoseconds(piece, weights) / plan->speeds[d]);
     }
-    if (status == HC_OK) {
-        line->plan->totals.pieces++;
-        line->plan->totals.cut_pieces += line->plan->parts[before].device != line->device;
-    }
+    plan->totals.seconds += slowest;
+    plan->totals.pieces++;
+    plan->totals.cut_pieces += sharers > 1;
     return status;
 }
 
@@ -203,32 +168,24 @@ static hc_status lay(struct line *line, const struct hc_plan_piece *piece, const
 static hc_status lay_all(hc_plan *plan, const struct hc_tensor *tensors, size_t count,
                          const hc_compress_options *options, struct hc_error *error)
 {
-    struct line line = {0};
-    double length = 0;
-    hc_status status;
+    hc_status status = HC_OK;
     plan->totals.tensors = count;
-    for (size_t i = 0; i < count; i++) {
-        struct hc_plan_piece piece = hc_plan_piece_of(&tensors[i], options);
-        length += (double)piece.pieces * hc_plan_nanoseconds(&piece, piece.rows);
-    }
-    HC_TRY(line_begin(&line, plan, length, error));
     for (size_t i = 0; i < count; i++) {
         struct hc_plan_piece piece = hc_plan_piece_of(&tensors[i], options);
         hc_plan_part which = {
             .tensor = take_name(plan, tensors[i].name), .pieces = piece.pieces, .kept = piece.kind == HC_PLAN_KEPT};
         HC_TRY(which.tensor ? HC_OK : hc_no_memory(error));
         for (which.piece = 0; which.piece < which.pieces; which.piece++)
-            HC_TRY(lay(&line, &piece, &which, error));
+            HC_TRY(lay(plan, &piece, &which, error));
     }
 done:
-    free(line.ends);
     return status;
 }
 
 static void add_up(hc_plan *plan)
 {
     hc_plan_totals *totals = &plan->totals;
-    double work = 0, seconds = 0;
+    double work = 0, speeds = 0;
     for (uint64_t i = 0; i < totals->parts; i++) {
         const hc_plan_part *part = &plan->parts[i];
         hc_plan_share *share = &plan->shares[part->device];
@@ -244,19 +201,20 @@ static void add_up(hc_plan *plan)
     for (uint64_t d = 0; d < totals->devices; d++) {
         const hc_plan_share *share = &plan->shares[d];
         work += share->seconds * share->speed;
-        seconds += share->seconds;
-        totals->seconds = share->seconds > totals->seconds ? share->seconds : totals->seconds;
+        speeds += share->speed;
     }
     for (uint64_t d = 0; d < totals->devices && work > 0; d++)
         plan->shares[d].share = plan->shares[d].seconds * plan->shares[d].speed / work;
-    totals->imbalance = seconds > 0 ? totals->seconds / (seconds / (double)totals->devices) - 1 : 0;
+    totals->imbalance = work > 0 ? totals->seconds / (work / speeds) - 1 : 0;
 }
 
 static hc_status allocate(hc_plan *plan, size_t tensors, size_t devices, struct hc_error *error)
 {
     plan->names = malloc((tensors + devices + 1) * sizeof *plan->names);
     plan->shares = calloc(devices + 1, sizeof *plan->shares);
-    return plan->names && plan->shares ? HC_OK : hc_no_memory(error);
+    plan->speeds = calloc(devices + 1, sizeof *plan->speeds);
+    plan->units = calloc(devices + 1, sizeof *plan->units);
+    return plan->names && plan->shares && plan->speeds && plan->units ? HC_OK : hc_no_memory(error);
 }
 
 static hc_status make(hc_context *context, const struct hc_tensor *tensors, size_t count,

@@ -16,20 +16,20 @@ enum hc_plan_kind { HC_PLAN_KEPT, HC_PLAN_WINDOW, HC_PLAN_PAIR };
 struct hc_plan_piece {
     enum hc_plan_kind kind;
     hc_type type;
-    uint64_t pieces;        /* of the tensor, all alike */
-    uint64_t rows, columns; /* of a piece; one row in what cannot be cut */
-    uint64_t unit;          /* cuts lie at multiples of so many rows */
-    double nanoseconds;     /* of one core, for a weight */
-    unsigned bits;          /* of a code */
+    uint64_t pieces;           /* of the tensor, all alike */
+    uint64_t weights, columns; /* of a piece */
+    uint64_t unit;             /* cuts lie at multiples of so many weights: whole rows of tiles, blocks of `pair` */
+    double nanoseconds;        /* of one core, for a weight */
+    unsigned bits;             /* of a code */
 };
 
 /* options->method is one of ours. A tensor of no weights is one row of no columns. */
 struct hc_plan_piece hc_plan_piece_of(const struct hc_tensor *tensor, const hc_compress_options *options);
 
-/* Of some rows, of which the last is followed by a place for a cut, or the end. */
-double hc_plan_nanoseconds(const struct hc_plan_piece *piece, uint64_t rows);
-uint64_t hc_plan_read_bytes(const struct hc_plan_piece *piece, uint64_t rows);
-/* The scales of the columns count to the row number 0. */
-uint64_t hc_plan_written_bytes(const struct hc_plan_piece *piece, uint64_t first, uint64_t rows);
+/* Of some weights, of which the last is followed by a place for a cut, or the end. */
+double hc_plan_nanoseconds(const struct hc_plan_piece *piece, uint64_t weights);
+uint64_t hc_plan_read_bytes(const struct hc_plan_piece *piece, uint64_t weights);
+/* The scales of the columns count to the first weight. */
+uint64_t hc_plan_written_bytes(const struct hc_plan_piece *piece, uint64_t first, uint64_t weights);
 
 #endif

@@ -45,15 +45,6 @@ double hc_plan_pair_cost(const hc_pair_options *options)
 
 /* ---- Pieces --------------------------------------------------------------------------------- */
 
-/* Rows that are whole tiles and whole blocks of the sums. */
-static uint64_t pair_unit(uint64_t columns)
-{
-    uint64_t unit = HC_TILE;
-    for (uint64_t even = HC_TILE * columns; even % HC_BLOCK; even *= 2)
-        unit *= 2;
-    return unit;
-}
-
 static unsigned pair_bits(const hc_pair_options *options)
 {
     uint32_t most = options->point_counts ? 0 : 1600; /* the published list */
@@ -65,12 +56,12 @@ static unsigned pair_bits(const hc_pair_options *options)
 
 struct hc_plan_piece hc_plan_piece_of(const struct hc_tensor *tensor, const hc_compress_options *options)
 {
-    struct hc_plan_piece piece = {.type = tensor->type, .pieces = 1, .rows = 1, .unit = HC_TILE};
+    struct hc_plan_piece piece = {.type = tensor->type, .pieces = 1, .unit = HC_BLOCK};
     if (tensor->weights > 0) {
         piece.pieces = hc_piece_count(tensor);
         struct hc_shape shape = hc_piece_shape(tensor->rank, tensor->shape, (size_t)piece.pieces);
-        piece.rows = shape.rows;
         piece.columns = shape.columns;
+        piece.weights = tensor->weights / piece.pieces;
     }
     if (hc_kept_because(tensor, options)) {
         piece.kind = HC_PLAN_KEPT;
@@ -81,25 +72,24 @@ struct hc_plan_piece hc_plan_piece_of(const struct hc_tensor *tensor, const hc_c
         piece.kind = HC_PLAN_WINDOW;
         piece.nanoseconds = hc_plan_window_cost(bits, (unsigned)options->window.length);
         piece.bits = k_above(bits);
+        piece.unit = piece.weights > 0 ? HC_TILE * piece.columns : HC_BLOCK;
     } else {
         piece.kind = HC_PLAN_PAIR;
         piece.nanoseconds = hc_plan_pair_cost(&options->pair);
         piece.bits = pair_bits(&options->pair);
-        piece.unit = pair_unit(piece.columns);
     }
     return piece;
 }
 
-static uint64_t tiles_of(const struct hc_plan_piece *piece, uint64_t rows)
+static uint64_t tiles_of(const struct hc_plan_piece *piece, uint64_t weights)
 {
-    return (rows + HC_TILE - 1) / HC_TILE * ((piece->columns + HC_TILE - 1) / HC_TILE);
+    return (weights + piece->unit - 1) / piece->unit * ((piece->columns + HC_TILE - 1) / HC_TILE);
 }
 
-double hc_plan_nanoseconds(const struct hc_plan_piece *piece, uint64_t rows)
+double hc_plan_nanoseconds(const struct hc_plan_piece *piece, uint64_t weights)
 {
-    double weights = piece->kind == HC_PLAN_WINDOW ? (double)tiles_of(piece, rows) * HC_TILE_WEIGHTS
-                                                   : (double)rows * (double)piece->columns;
-    return weights * piece->nanoseconds;
+    uint64_t counted = piece->kind == HC_PLAN_WINDOW ? tiles_of(piece, weights) * HC_TILE_WEIGHTS : weights;
+    return (double)counted * piece->nanoseconds;
 }
 
 static uint64_t type_bytes(hc_type type, uint64_t weights)
@@ -108,18 +98,18 @@ static uint64_t type_bytes(hc_type type, uint64_t weights)
     return (weights + block - 1) / block * hc_type_block_bytes(type);
 }
 
-uint64_t hc_plan_read_bytes(const struct hc_plan_piece *piece, uint64_t rows)
+uint64_t hc_plan_read_bytes(const struct hc_plan_piece *piece, uint64_t weights)
 {
-    return type_bytes(piece->type, rows * piece->columns);
+    return type_bytes(piece->type, weights);
 }
 
-uint64_t hc_plan_written_bytes(const struct hc_plan_piece *piece, uint64_t first, uint64_t rows)
+uint64_t hc_plan_written_bytes(const struct hc_plan_piece *piece, uint64_t first, uint64_t weights)
 {
-    uint64_t weights = rows * piece->columns, pairs = (weights + 1) / 2;
+    uint64_t pairs = (weights + 1) / 2;
     switch (piece->kind) {
     case HC_PLAN_WINDOW:
-        return tiles_of(piece, rows) * (HC_TILE_WEIGHTS / 8) * piece->bits + rows * sizeof(uint16_t) +
-               (first == 0 ? piece->columns : 0);
+        return tiles_of(piece, weights) * (HC_TILE_WEIGHTS / 8) * piece->bits +
+               (piece->columns ? weights / piece->columns * sizeof(uint16_t) : 0) + (first == 0 ? piece->columns : 0);
     case HC_PLAN_PAIR:
         return pairs / 8 * piece->bits + (pairs % 8 * piece->bits + 7) / 8;
     default:

@@ -1,8 +1,11 @@
 /* Second moments on their way through weights: what models/moments.c is made of. */
+#include "comm.h"
 #include "method.h"
 #include "moments.h"
+#include "partition.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -34,15 +37,16 @@ static uint64_t stretch_rows(const struct hc_tensor *tensor)
 /* Called with whole rows, one stretch after the other. */
 typedef void (*stretch_fn)(void *user, const float *rows, uint64_t first, uint64_t count);
 
-static hc_status each_stretch(const struct hc_propagation *propagation, const struct hc_tensor *tensor, stretch_fn fn,
-                              void *user, struct hc_error *error)
+/* Of some rows of a tensor. */
+static hc_status each_stretch(const struct hc_propagation *propagation, const struct hc_tensor *tensor,
+                              uint64_t first_row, uint64_t row_count, stretch_fn fn, void *user, struct hc_error *error)
 {
     uint64_t columns = columns_of(tensor), stretch = stretch_rows(tensor);
     float *rows = malloc(stretch * columns * sizeof *rows);
     hc_status status = rows ? HC_OK : hc_no_memory(error);
     hc_tensor_prefetch(tensor);
-    for (uint64_t at = 0; status == HC_OK && at < tensor->shape[0]; at += stretch) {
-        uint64_t rest = tensor->shape[0] - at, count = rest < stretch ? rest : stretch;
+    for (uint64_t at = first_row; status == HC_OK && at < first_row + row_count; at += stretch) {
+        uint64_t rest = first_row + row_count - at, count = rest < stretch ? rest : stretch;
 #pragma omp parallel for num_threads(propagation->threads) schedule(static)
         for (int64_t r = 0; r < (int64_t)count; r++)
             hc_tensor_read(tensor, propagation->kernels, (at + (uint64_t)r) * columns, columns,
@@ -87,7 +91,7 @@ hc_status hc_propagate_columns(const struct hc_propagation *propagation, const c
     struct work work = {propagation->threads, columns_of(tensor), NULL, out};
     for (uint64_t j = 0; j < work.columns; j++)
         out[j] = 0;
-    hc_status status = each_stretch(propagation, tensor, add_columns, &work, error);
+    hc_status status = each_stretch(propagation, tensor, 0, tensor->shape[0], add_columns, &work, error);
     for (uint64_t j = 0; j < work.columns; j++)
         out[j] /= (double)tensor->shape[0];
     return status;
@@ -111,6 +115,37 @@ static void sum_rows(void *user, const float *rows, uint64_t first, uint64_t cou
         work->out[first + (uint64_t)r] = row_sum(rows + (uint64_t)r * work->columns, work->in, work->columns);
 }
 
+/* Sums over rows, to work->out: a rank does its share of them, and has the others' from those. */
+static hc_status share_rows(const struct hc_propagation *propagation, const struct hc_tensor *tensor, struct work *work,
+                            struct hc_error *error)
+{
+    struct hc_comm *comm = propagation->comm;
+    if (!comm || comm->ranks == 1)
+        return each_stretch(propagation, tensor, 0, tensor->shape[0], sum_rows, work, error);
+    size_t ranks = (size_t)comm->ranks, *bytes = malloc(ranks * sizeof *bytes);
+    uint64_t *rows = malloc(ranks * sizeof *rows), first = 0;
+    double *speeds = malloc(ranks * sizeof *speeds);
+    char what[256];
+    hc_status status = bytes && rows && speeds ? HC_OK : hc_no_memory(error);
+    if (status != HC_OK)
+        goto done;
+    for (size_t r = 0; r < ranks; r++)
+        speeds[r] = 1; /* it is reading that takes the time */
+    hc_partition(tensor->shape[0], speeds, ranks, rows);
+    for (size_t r = 0; r < ranks; r++) {
+        bytes[r] = rows[r] * sizeof *work->out;
+        first += (int)r < comm->rank ? rows[r] : 0;
+    }
+    HC_TRY(each_stretch(propagation, tensor, first, rows[comm->rank], sum_rows, work, error));
+    snprintf(what, sizeof what, "the moments behind %s", tensor->name);
+    HC_TRY(hc_comm_all_gather(comm, work->out + first, work->out, bytes, what, error));
+done:
+    free(bytes);
+    free(rows);
+    free(speeds);
+    return status;
+}
+
 hc_status hc_propagate_matrix(const struct hc_propagation *propagation, const char *name, const char *bias,
                               const double *in, double *out, struct hc_error *error)
 {
@@ -120,7 +155,7 @@ hc_status hc_propagate_matrix(const struct hc_propagation *propagation, const ch
     double *squares = bias ? malloc(rows * sizeof *squares) : NULL;
     hc_status status = bias && !squares ? hc_no_memory(error) : HC_OK;
     if (status == HC_OK)
-        status = each_stretch(propagation, tensor, sum_rows, &work, error);
+        status = share_rows(propagation, tensor, &work, error);
     if (status == HC_OK && bias)
         status = hc_propagate_squares(propagation, bias, squares, error);
     for (uint64_t i = 0; status == HC_OK && bias && i < rows; i++)

@@ -12,14 +12,15 @@
 struct hc_run {
     hc_context *context;
     struct hc_source *source;
-    const hc_compress_options *options;
+    const hc_compress_options *options; /* ranks but the first have none that tell or write */
+    struct hc_engine *engine;           /* of all ranks */
     const struct hc_method *method;
     struct hc_moments_choice moments;
     uint8_t *rates;            /* of every tensor of the source, as the method shared them out; 0: it does not */
     char *config;              /* text of the config.json to write */
     struct hc_journal journal; /* not used in a dry run */
     size_t records_taken;      /* records of an earlier run that were used so far */
-    size_t records_found;      /* how many there were */
+    size_t records_found;      /* how many there were; the same on all ranks */
     uint64_t unsynced;         /* bytes written since the last commit */
     double last_commit;        /* as hc_now tells it */
     struct hc_meter meter;
@@ -32,8 +33,13 @@ struct hc_shard_summary {
     char header_checksum[HC_CHECKSUM_DIGITS + 1];
 };
 
+static inline bool hc_run_leads(const struct hc_run *run)
+{
+    return run->context->comm.rank == 0;
+}
+
 /* Codes and copies the tensors of source file `file` into the safetensors file `path` (NULL in a dry run), taking over
- * what the journal has. */
+ * what the journal has. All ranks code together; but the first one they do nothing else, and have no path. */
 hc_status hc_shard_write(struct hc_run *run, size_t file, const char *path, struct hc_shard_summary *summary,
                          struct hc_error *error);
 

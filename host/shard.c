@@ -152,7 +152,7 @@ static hc_status code_pieces(struct shard *shard, struct outcome *outcome, struc
                              const char **kept_because, struct hc_error *error)
 {
     struct hc_run *run = shard->run;
-    struct hc_engine *engine = &run->context->engine;
+    struct hc_engine *engine = run->engine;
     const struct hc_tensor *tensor = outcome->tensor;
     struct hc_description *description = &outcome->description;
     struct hc_compare_sum total = {0};
@@ -281,14 +281,18 @@ static hc_status check_parts(struct shard *shard, struct outcome *outcome, struc
     return status;
 }
 
-/* Takes over the next record of an earlier run; *taken is false if there is none left. */
+/* Takes over the next record of an earlier run; *taken is false if there is none left. Ranks but the first only know
+ * how many there are. */
 static hc_status take_record(struct shard *shard, struct outcome *outcome, bool *taken, struct hc_error *error)
 {
     struct hc_run *run = shard->run;
     *taken = run->records_taken < run->records_found;
     if (!*taken)
         return HC_OK;
-    json_t *json = json_array_get(run->journal.records, run->records_taken++);
+    size_t number = run->records_taken++;
+    if (!hc_run_leads(run))
+        return HC_OK;
+    json_t *json = json_array_get(run->journal.records, number);
     const char *name = json_string_value(json_object_get(json, "tensor"));
     const char *text = json_string_value(json_object_get(json, "description"));
     const char *because = json_string_value(json_object_get(json, "kept"));
@@ -645,6 +649,8 @@ hc_status hc_shard_write(struct hc_run *run, size_t file, const char *path, stru
         HC_TRY(hc_out_open(&shard.out, path, run->records_taken >= run->records_found, error));
     shard.position = reserve;
     HC_TRY(code_all(&shard, error));
+    if (!hc_run_leads(run))
+        goto done;
     if (path)
         HC_TRY(commit(&shard, error));
     HC_TRY(keep_all(&shard, error));

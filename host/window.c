@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    STRETCH = 1 << 21,        /* weights between two ticks at L = 12 and below; half of it for each bit more */
+    STRETCH = 1 << 21,        /* weights of a device between two ticks at L <= 12; half of it for each bit more, */
     MIN_STRETCH = 1 << 17,    /* but enough for many threads */
     SAMPLE_WEIGHTS = 1 << 16, /* of a tensor, on which its error is measured before a rate is shared out */
     SAMPLE_RUNS = 4,          /* from so many places */
@@ -287,13 +287,13 @@ static uint32_t seed_of(const struct hc_piece *piece)
     return (uint32_t)hc_hash_name(piece->tensor->name, piece->first);
 }
 
-/* Rows of tiles that are coded between two ticks. */
-static uint64_t stretch_of(const struct hc_window_frame *frame, unsigned length)
+/* Rows of tiles that are coded between two ticks: as many for each of the devices. */
+static uint64_t stretch_of(const struct hc_window_frame *frame, unsigned length, unsigned width)
 {
     uint64_t weights = length > 12 ? STRETCH >> (length - 12) : STRETCH;
     weights = weights > MIN_STRETCH ? weights : MIN_STRETCH;
     uint64_t tile_rows = weights / (HC_TILE * hc_window_padded_columns(frame));
-    tile_rows = tile_rows > 0 ? tile_rows : 1;
+    tile_rows = (tile_rows > 0 ? tile_rows : 1) * width;
     return tile_rows < frame->tile_rows ? tile_rows : frame->tile_rows;
 }
 
@@ -418,7 +418,7 @@ static hc_status window_encode(struct hc_engine *engine, const struct hc_piece *
     if (coded->kept_because)
         goto done;
     HC_TRY(hc_window_coder_init(&e.coder, code, engine->kernels, error));
-    e.stretch = stretch_of(&e.frame, code->length);
+    e.stretch = stretch_of(&e.frame, code->length, hc_engine_width(engine));
     HC_TRY(encode_stretches(&e, sink, ticker, &coded->compare, error));
     coded->parameters = parameters(&e.frame, code);
     if (!coded->parameters)

@@ -86,6 +86,8 @@ static void on_notice(const char *text, void *user)
     (void)user;
     end_progress();
     fputs("hyperc: note: ", stderr);
+    if (program_rank() > 0)
+        fprintf(stderr, "rank %d: ", program_rank());
     print_text(stderr, text, 0);
     fputc('\n', stderr);
 }
@@ -165,7 +167,7 @@ static int run(const struct common_options *common, int count, char **operands, 
     state->request.options.tensor_done = on_tensor;
     state->request.options.notice = on_notice;
     state->request.options.user = state;
-    state->table = state->request.options.dry_run && !common->json;
+    state->table = state->request.options.dry_run && !common->json && program_rank() == 0;
     if (state->request.options.dry_run && common->json)
         state->tensors = json_array();
     if (state->table)
@@ -176,11 +178,13 @@ static int run(const struct common_options *common, int count, char **operands, 
     end_progress();
     if (status != HC_OK) {
         code = report_failure(common, status, hc_message(context));
-        if (status == HC_ERR_CANCELLED && !state->request.options.dry_run)
+        if (status == HC_ERR_CANCELLED && !state->request.options.dry_run && program_rank() == 0)
             fputs("hyperc: what is done is kept; the same command with --resume finishes it\n", stderr);
-    } else {
+    } else if (program_rank() == 0) {
         code = state->request.options.dry_run ? report_dry_run(state, common)
                                               : report_result(state, common, context, operands[0]);
+    } else {
+        code = EXIT_DONE;
     }
     json_decref(state->tensors);
     hc_context_destroy(context);
@@ -197,4 +201,5 @@ const struct command command_compress = {
     .begin = begin,
     .set = set,
     .run = run,
+    .over_ranks = true,
 };

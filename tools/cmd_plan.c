@@ -135,35 +135,103 @@ static void print_share(const hc_plan_share *share)
            share->seconds, 100 * share->share);
 }
 
-/* The rows of a piece that one device has, in parts from number *at on, which goes behind them. False: that was all. */
-static bool next_run(const hc_plan *plan, uint64_t *at, hc_plan_part *run)
+/* The parts of one piece, from number `at` on. */
+struct cut {
+    uint64_t at, parts;
+};
+
+static struct cut cut_at(const hc_plan *plan, uint64_t at)
 {
     hc_plan_part part;
-    if (hc_plan_part_get(plan, *at, run) != HC_OK)
-        return false;
-    while (hc_plan_part_get(plan, ++*at, &part) == HC_OK && part.first_row > 0 && part.device == run->device)
-        run->rows += part.rows;
-    return true;
+    struct cut cut = {at, 0};
+    while (hc_plan_part_get(plan, at + cut.parts, &part) == HC_OK && (cut.parts == 0 || part.first > 0))
+        cut.parts++;
+    return cut;
 }
 
-/* One line for every piece that is cut: its rows, and who has them. */
+/* Whether two pieces are cut alike. */
+static bool same_cut(const hc_plan *plan, const struct cut *a, const struct cut *b)
+{
+    hc_plan_part p, q;
+    bool same = a->parts == b->parts;
+    for (uint64_t i = 0; same && i < a->parts; i++) {
+        hc_plan_part_get(plan, a->at + i, &p);
+        hc_plan_part_get(plan, b->at + i, &q);
+        same = p.device == q.device && p.weights == q.weights && p.written_bytes == q.written_bytes;
+    }
+    return same;
+}
+
+/* Whether a piece before it is cut alike, which has the line then. */
+static bool is_printed(const hc_plan *plan, const struct cut *cut)
+{
+    for (struct cut other = cut_at(plan, 0); other.at < cut->at; other = cut_at(plan, other.at + other.parts))
+        if (same_cut(plan, &other, cut))
+            return true;
+    return false;
+}
+
+static uint64_t count_alike(const hc_plan *plan, const struct cut *cut)
+{
+    uint64_t alike = 0;
+    for (struct cut other = *cut; other.parts > 0; other = cut_at(plan, other.at + other.parts))
+        alike += same_cut(plan, &other, cut);
+    return alike;
+}
+
+/* What one device has of a piece, in parts from number *at on, up to `end`; *at goes behind them. */
+static uint64_t next_device(const hc_plan *plan, uint64_t *at, uint64_t end, hc_plan_share *share)
+{
+    hc_plan_part part, next;
+    hc_plan_part_get(plan, *at, &part);
+    hc_plan_share_get(plan, part.device, share);
+    while (++*at < end && hc_plan_part_get(plan, *at, &next) == HC_OK && next.device == part.device)
+        part.weights += next.weights;
+    return part.weights;
+}
+
+/* ": 4096 weights on cuda:0, cuda:1, 2048 on cpu" */
+static void print_parts(const hc_plan *plan, const struct cut *cut)
+{
+    uint64_t before = 0;
+    for (uint64_t at = cut->at; at < cut->at + cut->parts;) {
+        bool first = at == cut->at;
+        hc_plan_share share;
+        uint64_t weights = next_device(plan, &at, cut->at + cut->parts, &share);
+        if (weights == before)
+            printf(", %s", share.name);
+        else
+            printf("%s %" PRIu64 "%s on %s", first ? ":" : ",", weights, first ? " weights" : "", share.name);
+        before = weights;
+    }
+}
+
+/* Whether it is more than one device's. */
+static bool is_shared(const hc_plan *plan, const struct cut *cut)
+{
+    uint64_t at = cut->at;
+    hc_plan_share share;
+    next_device(plan, &at, cut->at + cut->parts, &share);
+    return at < cut->at + cut->parts;
+}
+
+/* One line for all pieces that are cut alike. */
 static void print_cuts(const hc_plan *plan)
 {
-    hc_plan_part run, next;
-    hc_plan_share share;
-    for (uint64_t at = 0; next_run(plan, &at, &run);) {
-        bool goes_on = hc_plan_part_get(plan, at, &next) == HC_OK && next.first_row > 0;
-        if (run.first_row == 0 && !goes_on)
+    hc_plan_part part;
+    for (struct cut cut = cut_at(plan, 0); cut.parts > 0; cut = cut_at(plan, cut.at + cut.parts)) {
+        if (!is_shared(plan, &cut) || is_printed(plan, &cut))
             continue;
-        if (run.first_row == 0) {
-            fputs("cut: ", stdout);
-            print_text(stdout, run.tensor, 0);
-            if (run.pieces > 1)
-                printf(" [%" PRIu64 "]", run.piece);
-        }
-        hc_plan_share_get(plan, run.device, &share);
-        printf("%s %" PRIu64 " to %" PRIu64 " on %s%s", run.first_row ? "," : ": rows", run.first_row,
-               run.first_row + run.rows - 1, share.name, goes_on ? "" : "\n");
+        uint64_t alike = count_alike(plan, &cut);
+        hc_plan_part_get(plan, cut.at, &part);
+        fputs("cut: ", stdout);
+        print_text(stdout, part.tensor, 0);
+        if (part.pieces > 1)
+            printf(" [%" PRIu64 "]", part.piece);
+        if (alike > 1)
+            printf(" and %" PRIu64 " more", alike - 1);
+        print_parts(plan, &cut);
+        putchar('\n');
     }
 }
 
@@ -179,7 +247,7 @@ static int print_plan(const hc_plan *plan)
     print_cuts(plan);
     printf("%" PRIu64 " tensors, %" PRIu64 " weights, %" PRIu64 " of %" PRIu64 " pieces cut between devices\n",
            totals.tensors, totals.weights, totals.cut_pieces, totals.pieces);
-    printf("the slowest is predicted to search %.4g s, %.3f %% longer than the mean\n", totals.seconds,
+    printf("predicted to search %.4g s, which is %.3f %% more than without waiting for the slowest\n", totals.seconds,
            100 * totals.imbalance);
     return finish_output(EXIT_DONE);
 }
@@ -197,12 +265,11 @@ static json_t *share_json(const hc_plan_share *share)
 
 static json_t *part_json(const hc_plan_part *part)
 {
-    return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:f}", "tensor", json_text(part->tensor),
-                     "piece", (json_int_t)part->piece, "whole", (int)part->whole, "first_row",
-                     (json_int_t)part->first_row, "rows", (json_int_t)part->rows, "device", (json_int_t)part->device,
-                     "kept", (int)part->kept, "weights", (json_int_t)part->weights, "read_bytes",
-                     (json_int_t)part->read_bytes, "written_bytes", (json_int_t)part->written_bytes, "seconds",
-                     part->seconds);
+    return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:b, s:I, s:I, s:f}", "tensor", json_text(part->tensor), "piece",
+                     (json_int_t)part->piece, "whole", (int)part->whole, "first", (json_int_t)part->first, "weights",
+                     (json_int_t)part->weights, "device", (json_int_t)part->device, "kept", (int)part->kept,
+                     "read_bytes", (json_int_t)part->read_bytes, "written_bytes", (json_int_t)part->written_bytes,
+                     "seconds", part->seconds);
 }
 
 static int print_plan_json(const hc_plan *plan)

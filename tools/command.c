@@ -13,11 +13,27 @@ static const struct option_spec common_specs[] = {
     {"threads", "N", "threads to use (default: one per core)", 't'},
     {"tier", "NAME", "instruction set to use at most: c, avx2, avx512", 0},
     {"device", "NAME", "cpu (default), cuda or cuda:N", 0},
+    {"devices", "LIST", "several of them, separated by commas, which work together", 0},
+    {"timeout", "S", "under mpirun: seconds after which a process that does not answer is lost (300)", 0},
     {"json", NULL, "print one JSON object", 0},
     {"quiet", NULL, "no progress", 'q'},
     {"help", NULL, "this text", 'h'},
     {NULL, NULL, NULL, 0},
 };
+
+/* The program is one rank: this may be the program's. */
+static int own_rank, rank_count = 1;
+
+void set_rank(int rank, int ranks)
+{
+    own_rank = rank;
+    rank_count = ranks;
+}
+
+int program_rank(void)
+{
+    return own_rank;
+}
 
 bool parse_real(const char *text, double least, double *value)
 {
@@ -65,8 +81,11 @@ static bool set_common(struct common_options *common, const char *name, const ch
         common->threads = (int)count;
     } else if (strcmp(name, "tier") == 0) {
         return set_tier(value, &common->tier);
-    } else if (strcmp(name, "device") == 0) {
+    } else if (strcmp(name, "device") == 0 || strcmp(name, "devices") == 0) {
         common->device = value;
+    } else if (strcmp(name, "timeout") == 0) {
+        return (parse_real(value, 0.001, &common->timeout) && common->timeout < 1e9) ||
+               bad_value(name, "a number of seconds", value);
     } else if (strcmp(name, "json") == 0) {
         common->json = true;
     } else if (strcmp(name, "quiet") == 0) {
@@ -77,10 +96,21 @@ static bool set_common(struct common_options *common, const char *name, const ch
     return true;
 }
 
-static void print_options(const struct option_spec *specs)
+/* Whether a command has an option of this name itself, which then goes before the common one. */
+static bool is_own(const struct command *command, const char *name)
+{
+    for (const struct option_spec *spec = command->options; spec->name; spec++)
+        if (strcmp(spec->name, name) == 0)
+            return true;
+    return false;
+}
+
+static void print_options(const struct option_spec *specs, const struct command *but_of)
 {
     for (; specs->name; specs++) {
         char text[64];
+        if (but_of && is_own(but_of, specs->name))
+            continue;
         snprintf(text, sizeof text, "%s%s%s", specs->name, specs->argument ? " " : "",
                  specs->argument ? specs->argument : "");
         if (specs->letter)
@@ -93,10 +123,10 @@ static void print_options(const struct option_spec *specs)
 static int print_help(const struct command *command)
 {
     printf("usage: hyperc %s %s [OPTIONS]\n\n%s.\n\n", command->name, command->operands, command->summary);
-    print_options(command->options);
+    print_options(command->options, NULL);
     if (command->shared_options)
-        print_options(command->shared_options);
-    print_options(common_specs);
+        print_options(command->shared_options, NULL);
+    print_options(common_specs, command);
     return finish_output(EXIT_DONE);
 }
 
@@ -147,7 +177,9 @@ static int read_options(const struct command *command, struct common_options *co
         }
         if (strcmp(spec->name, "help") == 0)
             return print_help(command);
-        if (!set_common(common, spec->name, optarg, &known) || (!known && !command->set(spec->name, optarg, state)))
+        if (!is_own(command, spec->name) && !set_common(common, spec->name, optarg, &known))
+            return EXIT_USAGE;
+        if (!known && !command->set(spec->name, optarg, state))
             return EXIT_USAGE;
     }
     return -1;
@@ -165,7 +197,7 @@ static bool asks_json(int argc, char **argv)
 int command_main(const struct command *command, int argc, char **argv)
 {
     static char program[] = "hyperc"; /* getopt's messages begin with it */
-    struct common_options common = {.tier = HC_TIER_BEST};
+    struct common_options common = {.tier = HC_TIER_BEST, .over_ranks = command->over_ranks};
     void *state = command->begin ? command->begin() : NULL;
     if (command->begin && !state)
         return report_failure(&common, HC_ERR_MEMORY, "out of memory");
@@ -202,8 +234,13 @@ int exit_code_of(hc_status status)
 
 int report_failure(const struct common_options *common, hc_status status, const char *message)
 {
-    fprintf(stderr, "hyperc: %s\n", message);
-    if (common->json)
+    if (rank_count > 1 && !common->over_ranks)
+        message = "this command does not work over several processes; it is to be started without mpirun";
+    if (own_rank == 0)
+        fprintf(stderr, "hyperc: %s\n", message);
+    else if (common->over_ranks)
+        fprintf(stderr, "hyperc: rank %d: %s\n", own_rank, message);
+    if (common->json && own_rank == 0)
         print_json(json_pack("{s:s, s:s}", "error", message, "status", hc_status_name(status)));
     return exit_code_of(status);
 }

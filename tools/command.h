@@ -19,8 +19,12 @@ struct option_spec {
 struct common_options {
     int threads;
     hc_tier tier;
-    const char *device;
+    const char *device; /* or several */
+    hc_split split;     /* of networks */
+    int device_layers;  /* the same: see hc_context_options */
+    double timeout;     /* seconds; 0: the library's */
     bool json, quiet;
+    bool over_ranks; /* the command works as one of several ranks */
 };
 
 /* One command. `set` takes one option (value NULL if it has no argument) and returns false with a message on stderr if
@@ -33,6 +37,7 @@ struct command {
     bool (*set)(const char *name, const char *value, void *state);
     int (*run)(const struct common_options *common, int count, char **operands, void *state);
     void *(*begin)(void); /* makes the state, freed with free() after run; NULL: no options of its own */
+    bool over_ranks;      /* it does something as one of the ranks that mpirun started; the others refuse */
 };
 
 extern const struct command command_compress, command_decompress, command_inspect, command_verify;
@@ -42,14 +47,19 @@ extern const struct command command_plan;
 /* Parses and runs; returns the exit code. */
 int command_main(const struct command *command, int argc, char **argv);
 
+/* Of the ranks that mpirun started, once a context is open: rank 0 alone prints what is no failure. */
+void set_rank(int rank, int ranks);
+int program_rank(void);
+
 int exit_code_of(hc_status status);
 
-/* Prints "hyperc: MESSAGE" on stderr (with --json one object {"error", "status"} on stdout) and returns the exit code.
- */
+/* Prints "hyperc: MESSAGE" on stderr, other ranks than the first "hyperc: rank N: MESSAGE" (the first, with --json,
+ * also an object {"error", "status"} on stdout), and returns the exit code. */
 int report_failure(const struct common_options *common, hc_status status, const char *message);
 
-/* A context with the options, progress on stderr, and a stop at SIGINT and SIGTERM: for what takes its time, and looks
- * at its progress. */
+/* A context with the options, progress of the first rank on stderr, and a stop at SIGINT and SIGTERM: for what takes
+ * its time, and looks at its progress. HC_ERR_UNSUPPORTED if there are several ranks, with which the command does
+ * nothing; report_failure then knows the message. */
 hc_status open_context(const struct common_options *common, hc_context **context);
 /* The same without progress: signals end the program at once. */
 hc_status open_plain_context(const struct common_options *common, hc_context **context);

@@ -57,7 +57,7 @@ static bool due(double seconds)
 
 bool progress_due(const struct common_options *common, double seconds)
 {
-    view.quiet = common->quiet;
+    view.quiet = common->quiet || program_rank() > 0;
     view.terminal = isatty(STDERR_FILENO);
     return due(seconds);
 }
@@ -128,11 +128,24 @@ bool stop_asked(void)
 
 static hc_status make_context(const struct common_options *common, hc_progress_fn progress, hc_context **context)
 {
-    hc_context_options options = {
-        .threads = common->threads, .tier = common->tier, .device = common->device, .progress = progress};
+    hc_context_options options;
+    hc_context_options_init(&options);
+    options.threads = common->threads;
+    options.tier = common->tier;
+    options.device = common->device;
+    options.split = common->split;
+    options.device_layers = common->device_layers;
+    options.ranks = true;
+    options.timeout = common->timeout;
+    options.progress = progress;
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, with a message */
     on_signal(SIGBUS, end_at_fault, 0);
-    return hc_context_create(context, &options);
+    hc_status status = hc_context_create(context, &options);
+    if (*context)
+        set_rank(hc_context_rank(*context), hc_context_ranks(*context));
+    view.quiet = view.quiet || program_rank() > 0;
+    bool refused = status == HC_OK && !common->over_ranks && hc_context_ranks(*context) > 1;
+    return refused ? HC_ERR_UNSUPPORTED : status;
 }
 
 hc_status open_context(const struct common_options *common, hc_context **context)

@@ -1,5 +1,6 @@
-/* hyperc: who would compress what. A *plan* gives every row of every tensor to one of several devices, so that they
- * finish together. Planning needs none of the devices.
+/* hyperc: who would compress what. A *plan* gives every weight of every tensor to one of several devices, as
+ * hc_compress shares out its work among the devices of a context and those of other ranks. Planning needs none of the
+ * devices.
  *
  * The conventions are those of hyperc.h. The same tensors, options and devices give the same plan on every machine.
  */
@@ -34,27 +35,29 @@ typedef struct hc_plan_device {
  * A GPU is taken for 100 cores: by the bounds in bench/results/sass.csv an A100 may search 73 (k = 2, L = 12) to 129
  * (k = 4, L = 12) times as fast as a core. That is a bound from counted instructions; nothing was measured.
  *
- * What is cut where: tensors stay in their order, and every device has a run of them, so that it reads and writes in
- * one go. A tensor within which its share ends is cut, at a multiple of 16 rows: at most one cut for each device but
- * the last. If the end of the tensor is within 0.5 % of a share, the cut moves there, and is none.
+ * What is cut where: all devices go through the model together. Every piece (a tensor, or one expert of a stack of
+ * them) is cut among all of them in proportion to their speeds, as near as whole units go: rows of tiles, which are 16
+ * rows, for `window`, blocks of 8192 weights for `pair`. A piece of fewer units than devices is the work of some of
+ * them. What is kept, the first one copies.
  *
- * What `window` measures over a whole tensor, the column norms, is added up over its parts before the first is coded.
- * The codes of `pair` depend on statistics of the whole tensor, one after the other; what can be cut are its passes: in
- * each of them a device goes over its own part, and then the sums of all parts are added up. They are exact, but only
- * of multiples of 8192 weights: a cut lies at such a multiple too. While a device waits for the others' sums, it goes
- * on with tensors that are all its own; the plan counts no time for it.
+ * The codes of a piece depend on sums over all of it (column norms; means, farthest point and classes of `pair`), which
+ * are added up over the devices, so that the next piece begins when the slowest is done. The time of the whole is
+ * therefore the sum over the pieces of that of the slowest device, and the imbalance what is lost to waiting. With n
+ * equal devices a piece of u units takes as long as ceil(u / n) of them: nothing is lost where n divides u.
+ *
+ * hc_compress goes over a piece stretch by stretch, which are long enough for all devices, and cuts each stretch so.
+ * Between the devices of one process this is where they begin: one that is done early takes over parts of others.
  *
  * Memory: while a part is worked on, it lies there as it is read and as it is coded. What would take more than there is
  * for it is divided further, for the same device. */
 
-/* Some rows of a tensor, for one device; in the order of the tensors and their rows. */
+/* Some weights of a tensor, for one device; in the order of the tensors and their rows. */
 typedef struct hc_plan_part {
     const char *tensor;
-    uint64_t piece, pieces;   /* which expert of how many, in tensors that stack them; else 0 of 1 */
-    bool whole;               /* all rows of the piece */
-    uint64_t first_row, rows; /* of the piece as a matrix: its slowest dimension against all others */
-    uint64_t device;          /* which of the devices */
-    uint64_t weights;
+    uint64_t piece, pieces;             /* which expert of how many, in tensors that stack them; else 0 of 1 */
+    bool whole;                         /* all of the piece */
+    uint64_t first, weights;            /* of the piece's, row by row */
+    uint64_t device;                    /* which of the devices */
     uint64_t read_bytes, written_bytes; /* of tensors; together what it takes of memory. Written: of `pair`, and of
                                          * shared rates, at most */
     bool kept;                          /* copied as it is, which takes no memory there */
@@ -69,14 +72,14 @@ typedef struct hc_plan_share {
     uint64_t parts, weights, read_bytes, written_bytes;
     uint64_t part_bytes; /* most that a part takes of its memory */
     double share;        /* of the work of all devices, 0 to 1 */
-    double seconds;      /* predicted */
+    double seconds;      /* predicted, without waiting */
 } hc_plan_share;
 
 typedef struct hc_plan_totals {
     uint64_t tensors, pieces, cut_pieces; /* cut: between devices */
     uint64_t parts, weights, devices;
-    double seconds;   /* of the slowest device */
-    double imbalance; /* that / the mean of all devices - 1; 0 if there is nothing to do */
+    double seconds;   /* of the whole: of the slowest device at every piece */
+    double imbalance; /* that / what it would be if nobody waited - 1; 0 if there is nothing to do */
 } hc_plan_totals;
 
 typedef struct hc_plan hc_plan;

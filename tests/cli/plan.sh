@@ -12,37 +12,46 @@ hyperc 0 plan in --devices cpu,cuda:0,cuda:1 --speeds 1,4,4
 silent
 prints_exactly <<'TABLE'
 device        cores    parts         weights       read    written  at a time    seconds      share
-cpu               1        1           21504   43.01 kB   16.86 kB   59.87 kB    0.00234   10.855 %
-cuda:0            4       22          117312  234.62 kB   67.20 kB   31.33 kB   0.002406   44.634 %
-cuda:1            4       26          121216  242.43 kB   66.98 kB   28.06 kB   0.002399   44.512 %
-cut: model.embed_tokens.weight: rows 0 to 335 on cpu, 336 to 511 on cuda:0
-cut: model.layers.2.mlp.gate_proj.weight: rows 0 to 63 on cuda:0, 64 to 171 on cuda:1
-47 tensors, 260032 weights, 2 of 47 pieces cut between devices
-the slowest is predicted to search 0.002406 s, 1.008 % longer than the mean
+cpu               1       22           14016   28.03 kB    9.95 kB    8.61 kB   0.001134    5.261 %
+cuda:0            4       36          124800  249.60 kB   72.06 kB   42.72 kB   0.002567   47.628 %
+cuda:1            4       36          121216  242.43 kB   69.04 kB   39.87 kB    0.00254   47.111 %
+cut: model.embed_tokens.weight: 3072 weights on cpu, 15360 on cuda:0, 14336 on cuda:1
+cut: model.layers.0.mlp.down_proj.weight and 4 more: 5504 weights on cuda:0, cuda:1
+cut: model.layers.0.mlp.gate_proj.weight and 9 more: 1024 weights on cpu, 5120 on cuda:0, 4864 on cuda:1
+cut: model.layers.0.self_attn.k_proj.weight and 9 more: 1024 weights on cuda:0, cuda:1
+cut: model.layers.0.self_attn.o_proj.weight and 9 more: 2048 weights on cuda:0, cuda:1
+47 tensors, 260032 weights, 36 of 47 pieces cut between devices
+predicted to search 0.002568 s, which is 7.171 % more than without waiting for the slowest
 TABLE
 hyperc 0 plan in --threads 3
 prints_exactly <<'TABLE'
 device        cores    parts         weights       read    written  at a time    seconds      share
 cpu               3       47          260032  520.06 kB  151.05 kB   91.20 kB   0.007187  100.000 %
 47 tensors, 260032 weights, 0 of 47 pieces cut between devices
-the slowest is predicted to search 0.007187 s, 0.000 % longer than the mean
+predicted to search 0.007187 s, which is 0.000 % more than without waiting for the slowest
 TABLE
-hyperc 0 plan in --devices cuda:0,cuda:1 --memory 0,0.00002 --bits 2.5 --effort best --embed-bits keep
+hyperc 0 plan in --devices cuda:0,cuda:1 --memory 0,0.00001 --bits 2.5 --effort best --embed-bits keep
 prints_exactly <<'TABLE'
 device        cores    parts         weights       read    written  at a time    seconds      share
-cuda:0          100       22          145728  291.46 kB  113.40 kB   26.65 kB   0.002743   49.779 %
-cuda:1          100       32          114304  228.61 kB   48.72 kB   19.95 kB   0.002767   50.221 %
-47 tensors, 260032 weights, 0 of 47 pieces cut between devices
-the slowest is predicted to search 0.002767 s, 0.443 % longer than the mean
+cuda:0          100       47          153152  306.30 kB  118.04 kB   14.85 kB   0.002878   52.223 %
+cuda:1          100       50          106880  213.76 kB   44.08 kB    9.86 kB   0.002633   47.777 %
+cut: model.layers.0.mlp.down_proj.weight and 4 more: 5504 weights on cuda:0, cuda:1
+cut: model.layers.0.mlp.gate_proj.weight and 9 more: 6144 weights on cuda:0, 4864 on cuda:1
+cut: model.layers.0.self_attn.k_proj.weight and 9 more: 1024 weights on cuda:0, cuda:1
+cut: model.layers.0.self_attn.o_proj.weight and 9 more: 2048 weights on cuda:0, cuda:1
+47 tensors, 260032 weights, 35 of 47 pieces cut between devices
+predicted to search 0.002878 s, which is 4.446 % more than without waiting for the slowest
 TABLE
 hyperc 0 plan in --devices cpu,cpu,cpu --threads 1 --method pair --side auto
 prints_exactly <<'TABLE'
 device        cores    parts         weights       read    written  at a time    seconds      share
-cpu               1       11           78272  156.54 kB   63.82 kB   92.16 kB  0.0007887   30.108 %
-cpu               1       18           90880  181.76 kB   74.14 kB   30.96 kB  0.0009154   34.946 %
-cpu               1       18           90880  181.76 kB   74.14 kB   30.96 kB  0.0009154   34.946 %
-47 tensors, 260032 weights, 0 of 47 pieces cut between devices
-the slowest is predicted to search 0.0009154 s, 4.837 % longer than the mean
+cpu               1       47          201408  402.82 kB  164.48 kB   46.08 kB   0.002027   77.395 %
+cpu               1       16           50432  100.86 kB   40.98 kB   23.04 kB  0.0005094   19.446 %
+cpu               1        1            8192   16.38 kB    6.66 kB   23.04 kB  8.274e-05    3.159 %
+cut: model.embed_tokens.weight: 16384 weights on cpu, 8192 on cpu, cpu
+cut: model.layers.0.mlp.down_proj.weight and 14 more: 8192 weights on cpu, 2816 on cpu
+47 tensors, 260032 weights, 16 of 47 pieces cut between devices
+predicted to search 0.002027 s, which is 132.186 % more than without waiting for the slowest
 TABLE
 ok "the table: every device's part, what is cut, how even it is"
 
@@ -53,11 +62,11 @@ json devices.1.device cuda:0
 json devices.1.cores 4.0
 json tensors 47
 json weights 260032
-json cut_pieces 2
-json parts.# 49
+json cut_pieces 36
+json parts.# 94
 json parts.0.tensor model.embed_tokens.weight
-json parts.0.first_row 0
-json parts.1.first_row "$("$PYTHON" "$here/json_get.py" "$stdout" parts.0.rows)"
+json parts.0.first 0
+json parts.1.first "$("$PYTHON" "$here/json_get.py" "$stdout" parts.0.weights)"
 json parts.1.device 1
 json parts.1.whole false
 ok "--json tells every part"

@@ -1,0 +1,15 @@
+/* How work is shared out among devices, for the plan (<hyperc/plan.h>) and for the engines that carry it out. */
+#ifndef HC_HOST_PARTITION_H
+#define HC_HOST_PARTITION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* How fast a device is taken to be, in cores of a CPU; <hyperc/plan.h> says why. */
+double hc_device_speed(const char *device, int threads);
+
+/* Shares out whole units in proportion to the speeds, as near as it goes: units[d] of them to device d, one device's
+ * behind the other's. No other way has the slowest done earlier. A device of speed 0 gets none; some have more. */
+void hc_partition(uint64_t all, const double *speeds, size_t count, uint64_t *units);
+
+#endif

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Several devices in one process: the same bytes from any number of them, both methods, and with --resume.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+checkpoint in --model tiny
+"$MAKE_CASE" window shapes.safetensors
+"$MAKE_CASE" gguf model.gguf
+
+# everywhere NAME INPUT OPTION...
+everywhere()
+{
+    local name=$1 input=$2
+    shift 2
+    hyperc 0 compress "$input" -o "$name" --quiet "$@"
+    for devices in cpu,cpu cpu,cpu,cpu cpu,cpu,cpu,cpu,cpu,cpu,cpu; do
+        hyperc 0 compress "$input" -o out --quiet --devices $devices "$@"
+        silent
+        same "$name" out
+        rm -r out
+    done
+    grep -q hc_codes "$name"/*.safetensors || fail "$name: nothing was coded"
+}
+everywhere window in
+everywhere fraction in --bits 3.25 --window 10
+everywhere plain in --columns none --window 14 --bits 2 --only '*layers.1.*'
+everywhere pair in --method pair --loss-threshold 0
+everywhere side in --method pair --side auto
+everywhere shapes shapes.safetensors --window 10 --head-bits 8
+everywhere gguf model.gguf --window 10 --bits 3
+hyperc 0 compress in -o out --quiet --device cpu,cpu --threads 5
+same window out
+rm -r out
+ok "the same from 1, 2, 3 and 7 devices"
+
+hyperc 0 decompress window -o back
+hyperc 0 decompress window -o out --devices cpu,cpu,cpu
+same back out
+rm -r out
+hyperc 0 verify window --against in --devices cpu,cpu
+hyperc 0 verify pair --against in --devices cpu,cpu
+ok "decompress and verify on several"
+
+# ---- An interrupted run goes on with other devices
+checkpoint long --model stories-15m --shard-size 2MB
+hyperc 0 compress long -o whole --method pair --tier c --quiet
+"$HYPERC" compress long -o out --method pair --tier c --quiet --devices cpu,cpu >"$stdout" 2>"$stderr" &
+until [ -s out.partial/journal ] && [ "$(wc -l <out.partial/journal)" -gt 3 ]; do sleep 0.02; done
+kill -KILL $!
+wait $! 2>/dev/null || true
+absent out
+hyperc 0 compress long -o out --method pair --tier c --quiet --devices cpu,cpu,cpu --resume
+same whole out
+absent out.partial
+ok "--resume with other devices"
+
+# ---- Wrong usage
+hyperc 2 compress in -o none --devices cpu,tpu
+says "unknown device 'tpu': cpu, cuda or cuda:N"
+hyperc 2 compress in -o none --devices cpu,
+says "unknown device ''"
+run 2 "$HYPERC" compress in -o none --timeout 0
+says "--timeout takes a number of seconds"
+absent none none.partial
+ok "wrong usage"
+finish

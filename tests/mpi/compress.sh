@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Compressing over several processes: the same bytes as from one, whoever has how many threads and devices; ranks that
+# see different things refuse to start.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+checkpoint in --model tiny --type f16
+"$MAKE_CASE" window shapes.safetensors
+"$MAKE_CASE" special special.safetensors
+export INPUT=in
+
+# everywhere RANKS NAME OPTION...: one process, then as many ranks as the list says.
+everywhere()
+{
+    local list=$1 name=$2
+    shift 2
+    hyperc 0 compress "$INPUT" -o "$name" --quiet "$@"
+    for ranks in $list; do
+        rm -rf out
+        over "$ranks" -o out --threads 1 --quiet "$@"
+        [ $code -eq 0 ] || { cat said.*; fail "$name: exit code $code over $ranks ranks"; }
+        [ ! -s said.0 ] || grep -q "note" said.0 || fail "$name: rank 0 says something"
+        [ "$ranks" -eq 1 ] || [ ! -s said.1 ] || fail "$name: rank 1 says something"
+        [ "$(grep -c '^coded: ' "$stdout")" -eq 1 ] || fail "$name: not one result is printed"
+        same "$name" out
+    done
+    grep -q hc_codes "$name"/*.safetensors || fail "$name: nothing was coded"
+    ok "$name: the same from 1 and from $list ranks"
+}
+everywhere "1 2 3 4" window --method window
+everywhere "3" fraction --bits 3.25 --window 10
+everywhere "1 2 3 4" pair --method pair --loss-threshold 0
+everywhere "3" side --method pair --side auto
+INPUT=shapes.safetensors everywhere "3" shapes --window 10 --head-bits 8
+INPUT=special.safetensors everywhere "4" special --method pair --keep-above 0.002
+
+# ---- Ranks that are not alike: another speed, more threads, several devices
+with_1="--devices cpu,cpu --threads 2" with_2="--tier c" over 3 -o mixed --quiet
+same window mixed
+with_0="--devices cpu,cpu,cpu" over 2 -o mixed.pair --quiet --method pair --loss-threshold 0
+same pair mixed.pair
+ok "the same from ranks with different devices, threads and instructions"
+
+# ---- Only one tells
+over 3 --dry-run --json
+json dry_run true
+hyperc 0 compress in --dry-run --json
+cp "$stdout" alone
+over 3 --dry-run --json
+cmp -s alone "$stdout" || fail "a dry run over ranks finds something else"
+over 3 --dry-run
+[ "$(grep -c '^dry run: ' "$stdout")" -eq 1 ] || fail "a dry run is told more than once"
+ok "one rank prints"
+
+# ---- What is refused
+# refused TEXT: all ranks say it, and nothing is left behind
+refused()
+{
+    [ $code -ne 0 ] || fail "it was not refused: $1"
+    grep -lF -- "$1" said.* >/dev/null || { cat said.*; fail "nobody says: $1"; }
+    absent none none.partial
+}
+checkpoint other --model tiny --type f16 --seed 2
+in_1=other over 3 -o none --quiet
+refused "rank 1 and rank 0 do not see the same: the input"
+cp -r in configured
+sed -i 's/"rope_theta": *[0-9.]*/"rope_theta": 1234.0/; s/"hidden_act"/"some_act": 1, "hidden_act"/' configured/config.json
+cmp -s in/config.json configured/config.json && fail "the configuration was not changed"
+in_2=configured over 3 -o none --quiet
+refused "rank 2 and rank 0 do not see the same: the config.json"
+with_2="--bits 5" over 3 -o none --quiet
+refused "rank 2 and rank 0 do not see the same: the options"
+in_1=nowhere over 2 -o none --quiet
+rank_says 1 "hyperc: rank 1: cannot open nowhere: No such file or directory"
+rank_says 0 "rank 1"
+refused "No such file or directory"
+for command in "decompress window -o none" "inspect window" "verify window" "plan in"; do
+    # shellcheck disable=SC2086 # words
+    ! mpirun -n 2 "$HYPERC" $command >"$stdout" 2>"$stderr" || fail "$command works over ranks"
+    [ "$(grep -c "it is to be started without mpirun" "$stderr")" -eq 1 ] || fail "$command does not say why not"
+done
+ok "other inputs and options, and commands that do nothing over ranks"
+
+# ---- An earlier run is finished by another number of ranks; a finished one needs nothing
+checkpoint long --model stories-15m --shard-size 2MB
+export INPUT=long
+hyperc 0 compress long -o whole --method pair --tier c --quiet
+for ranks in 1 3 2; do
+    rm -rf out out.partial
+    over 2 -o out --method pair --tier c --quiet &
+    until [ -s out.partial/journal ] && [ "$(wc -l <out.partial/journal)" -gt 3 ]; do sleep 0.02; done
+    kill -KILL "$(cat pid.0)"
+    wait
+    absent out
+    over $ranks -o out --method pair --tier c --quiet --resume
+    [ $code -eq 0 ] || { cat said.*; fail "--resume over $ranks ranks: exit code $code"; }
+    same whole out
+    absent out.partial
+done
+over 3 -o out --method pair --tier c --quiet --resume
+[ $code -eq 0 ] || fail "--resume of what is finished: exit code $code"
+over 2 -o out --method pair --tier c --quiet
+[ $code -ne 0 ] || fail "the output is there, and it is replaced"
+rank_says 0 "out: is there already"
+ok "--resume over another number of ranks"
+finish

@@ -1,0 +1,421 @@
+/* Engines made of several: what they give is what one gives, whoever does which part; members that fail are left out,
+ * slow ones do not hold up the rest. */
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "context.h"
+#include "crew.h"
+#include "engine_ranks.h"
+#include "engine_team.h"
+#include "method.h"
+#include "partition.h"
+#include "selection.h"
+
+enum { MOST = 4, ROWS = 777, MANY_ROWS = 14500, COLUMNS = 301 };
+
+/* ---- What is coded -------------------------------------------------------------------------- */
+
+static struct hc_tensor tensor;
+static struct hc_kernels kernels;
+static int length = 12; /* of windows */
+
+/* A few outliers, which give `pair` its classes. */
+static void set_matrix(uint64_t rows)
+{
+    uint64_t state = 5, all = rows * COLUMNS;
+    float *weights = malloc(all * sizeof *weights);
+    cr_assert_not_null(weights);
+    for (uint64_t i = 0; i < all; i++) {
+        double sum = -3;
+        for (int n = 0; n < 6; n++) {
+            state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            sum += (double)(state >> 40) / (1 << 24);
+        }
+        weights[i] = (float)(i % 1009 ? 0.03 * sum : 0.5 * sum);
+    }
+    tensor = (struct hc_tensor){.name = "m.weight",
+                                .type = HC_TYPE_F32,
+                                .rank = 2,
+                                .shape = {rows, COLUMNS},
+                                .weights = all,
+                                .bytes = all * sizeof *weights,
+                                .data = (const uint8_t *)weights};
+}
+
+static void free_matrix(void)
+{
+    free((void *)(uintptr_t)tensor.data);
+}
+
+static void setup(void)
+{
+    set_matrix(ROWS);
+    hc_kernels_init(&kernels, HC_TIER_BEST);
+}
+
+TestSuite(engine_team, .init = setup, .fini = free_matrix);
+
+/* Everything that coding leaves behind, and decoding gives back. */
+struct made {
+    struct hc_sink sink;
+    uint8_t *parts[HC_MAX_PARTS];
+    size_t bytes[HC_MAX_PARTS];
+    struct hc_coded coded;
+    double errors[4];
+    float *decoded;
+};
+
+static hc_status take(struct hc_sink *sink, unsigned part, const void *data, size_t bytes, struct hc_error *error)
+{
+    struct made *made = (struct made *)sink;
+    made->parts[part] = realloc(made->parts[part], made->bytes[part] + bytes + 1);
+    if (!made->parts[part])
+        return hc_no_memory(error);
+    memcpy(made->parts[part] + made->bytes[part], data, bytes);
+    made->bytes[part] += bytes;
+    return HC_OK;
+}
+
+static void made_free(struct made *made)
+{
+    for (int p = 0; p < HC_MAX_PARTS; p++)
+        free(made->parts[p]);
+    json_decref(made->coded.parameters);
+    free(made->decoded);
+}
+
+static void note_errors(struct made *made, const struct hc_compare_sum *sum)
+{
+    made->errors[0] = hc_exact_value(&sum->abs_error);
+    made->errors[1] = hc_exact_value(&sum->squared_error);
+    made->errors[2] = hc_exact_value(&sum->squared_weights);
+    made->errors[3] = sum->max_abs_error;
+}
+
+static hc_status decode(struct hc_engine *engine, const struct hc_method *method, const struct hc_piece *piece,
+                        struct made *made, struct hc_error *error)
+{
+    const struct hc_shape shape = {tensor.shape[0], COLUMNS};
+    void *decoder = NULL;
+    struct hc_compare_sum sum = {0};
+    hc_status status;
+    made->decoded = malloc(tensor.bytes);
+    HC_TRY(method->open(made->coded.parameters, &shape, (const uint8_t *const *)made->parts, &decoder, error));
+    HC_TRY(method->decode(engine, decoder, 0, 3 * HC_BLOCK, made->decoded, error));
+    HC_TRY(method->decode(engine, decoder, 3 * HC_BLOCK, tensor.weights - 3 * HC_BLOCK, made->decoded + 3 * HC_BLOCK,
+                          error));
+    HC_TRY(method->compare(engine, decoder, piece, 0, tensor.weights, &sum, error));
+    note_errors(made, &sum);
+    cr_assert(made->errors[0] == hc_exact_value(&made->coded.compare.abs_error), "not the errors of coding");
+done:
+    method->close(decoder);
+    return status;
+}
+
+static hc_status make(struct hc_engine *engine, const struct hc_method *method, struct made *made,
+                      struct hc_error *error)
+{
+    struct hc_piece piece = hc_piece_at(&tensor, 0);
+    hc_compress_options options;
+    hc_compress_options_init(&options);
+    options.pair.loss_threshold = 0; /* all classes are tried */
+    options.window.length = length;
+    *made = (struct made){.sink = {take}};
+    engine->table->hold(engine, &piece);
+    hc_status status = method->encode(engine, &piece, &options, 3, &made->sink, NULL, &made->coded, error);
+    if (status == HC_OK)
+        status = decode(engine, method, &piece, made, error);
+    engine->table->let_go(engine);
+    return status;
+}
+
+static void expect_same(const struct made *a, const struct made *b)
+{
+    for (int p = 0; p < HC_MAX_PARTS; p++)
+        cr_assert(a->bytes[p] == b->bytes[p] && memcmp(a->parts[p], b->parts[p], a->bytes[p]) == 0, "part %d", p);
+    cr_assert(json_equal(a->coded.parameters, b->coded.parameters));
+    cr_assert(memcmp(a->errors, b->errors, sizeof a->errors) == 0);
+    cr_assert(memcmp(a->decoded, b->decoded, tensor.bytes) == 0);
+}
+
+static struct made by_one(const struct hc_method *method)
+{
+    struct hc_engine engine;
+    struct hc_error error = {""};
+    struct made made;
+    cr_assert(hc_engine_cpu(&engine, &kernels, 1, &error) == HC_OK);
+    cr_assert(make(&engine, method, &made, &error) == HC_OK, "%s", error.text);
+    cr_assert(made.bytes[0] > 1000);
+    engine.table->destroy(&engine);
+    return made;
+}
+
+/* ---- Teams ---------------------------------------------------------------------------------- */
+
+static const char *const names[MOST] = {"a", "b", "c", "d"};
+
+/* Engines of the CPU; `odd`, if there is one, with a table of its own. */
+static struct hc_engine team_of(size_t count, const double *speeds, const struct hc_engine_table *odd)
+{
+    struct hc_team_member members[MOST];
+    struct hc_engine engine;
+    struct hc_error error = {""};
+    for (size_t m = 0; m < count; m++) {
+        members[m] = (struct hc_team_member){.name = names[m], .speed = speeds ? speeds[m] : 1};
+        cr_assert(hc_engine_cpu(&members[m].engine, &kernels, 1, &error) == HC_OK);
+    }
+    if (odd)
+        members[count - 1].engine.table = odd;
+    cr_assert(hc_engine_team(&engine, members, count, &error) == HC_OK, "%s", error.text);
+    return engine;
+}
+
+static void expect_team(const char *name, size_t count, const double *speeds)
+{
+    const struct hc_method *method = hc_method_find(name);
+    struct hc_engine engine = team_of(count, speeds, NULL);
+    struct made one = by_one(method), made;
+    struct hc_error error = {""};
+    cr_assert(make(&engine, method, &made, &error) == HC_OK, "%s", error.text);
+    expect_same(&one, &made);
+    made_free(&one);
+    made_free(&made);
+    engine.table->destroy(&engine);
+}
+
+Test(engine_team, any_number_gives_the_same)
+{
+    for (size_t count = 1; count <= MOST; count++) {
+        expect_team("window", count, NULL);
+        expect_team("pair", count, NULL);
+    }
+}
+
+Test(engine_team, any_speeds_give_the_same)
+{
+    expect_team("window", 4, (const double[]){100, 1, 3, 0.5});
+    expect_team("pair", 4, (const double[]){100, 1, 3, 0.5});
+    expect_team("window", 2, (const double[]){1, 1e6});
+}
+
+/* One goes over it in several stretches, several in fewer. */
+Test(engine_team, many_stretches)
+{
+    length = 16;
+    expect_team("window", 2, NULL);
+    free_matrix();
+    set_matrix(MANY_ROWS);
+    expect_team("pair", 3, NULL);
+}
+
+/* ---- A member that fails -------------------------------------------------------------------- */
+
+static atomic_int calls_left, own_calls;
+static struct hc_engine_table cpu_table, odd_table;
+static hc_status how;
+
+static bool fails(void)
+{
+    return atomic_fetch_sub(&calls_left, 1) <= 0;
+}
+
+/* Whoever fails leaves half of a result. */
+static hc_status odd_encode(struct hc_engine *engine, const struct hc_piece *piece, const struct hc_window_frame *frame,
+                            const struct hc_window_coder *coder, uint64_t first_tile_row, uint64_t tile_rows,
+                            const struct hc_window_result *result, struct hc_error *error)
+{
+    if (fails()) {
+        memset(result->codes, 0x55, 16);
+        return hc_fail(error, how, "it broke");
+    }
+    return cpu_table.window_encode(engine, piece, frame, coder, first_tile_row, tile_rows, result, error);
+}
+
+static hc_status odd_try(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
+                         const struct hc_pair_grid *grids, size_t grid_count, struct hc_search_sum *sums,
+                         struct hc_error *error)
+{
+    hc_status status = cpu_table.pair_try(engine, piece, first, count, grids, grid_count, sums, error);
+    return fails() ? hc_fail(error, how, "it broke") : status;
+}
+
+static const struct hc_engine_table *odd(hc_status status, int calls)
+{
+    struct hc_engine engine;
+    cr_assert(hc_engine_cpu(&engine, &kernels, 1, NULL) == HC_OK);
+    cpu_table = odd_table = *engine.table;
+    engine.table->destroy(&engine);
+    odd_table.window_encode = odd_encode;
+    odd_table.pair_try = odd_try;
+    atomic_store(&calls_left, calls);
+    how = status;
+    return &odd_table;
+}
+
+static void count_notice(const char *text, void *user)
+{
+    int *count = user;
+    ++*count;
+    cr_assert(strstr(text, "it broke") && strstr(text, "goes on without it"), "%s", text);
+}
+
+Test(engine_team, a_member_that_fails_is_left_out)
+{
+    static const struct {
+        const char *method;
+        hc_status status;
+        int calls;
+    } cases[] = {{"window", HC_ERR_DEVICE, 0},
+                 {"window", HC_ERR_MEMORY, 2},
+                 {"pair", HC_ERR_DEVICE, 0},
+                 {"pair", HC_ERR_MEMORY, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct hc_method *method = hc_method_find(cases[i].method);
+        struct hc_engine engine = team_of(3, NULL, odd(cases[i].status, cases[i].calls));
+        struct made one = by_one(method), made;
+        struct hc_error error = {""};
+        int notices = 0;
+        engine.notice = count_notice;
+        engine.user = &notices;
+        /* Others may do all of its share first. */
+        for (int tries = 0; tries < 20 && notices == 0; tries++) {
+            cr_assert(make(&engine, method, &made, &error) == HC_OK, "case %zu: %s", i, error.text);
+            expect_same(&one, &made);
+            made_free(&made);
+        }
+        cr_expect(notices == 1, "case %zu: %d notices", i, notices);
+        cr_assert(make(&engine, method, &made, &error) == HC_OK && notices == 1);
+        expect_same(&one, &made);
+        made_free(&one);
+        made_free(&made);
+        engine.table->destroy(&engine);
+    }
+}
+
+Test(engine_team, when_none_is_left_the_failure_is_told)
+{
+    struct hc_engine engine = team_of(1, NULL, odd(HC_ERR_DEVICE, 0));
+    struct made made;
+    struct hc_error error = {""};
+    for (int again = 0; again < 2; again++) {
+        cr_expect(make(&engine, hc_method_find("window"), &made, &error) == HC_ERR_DEVICE);
+        cr_expect(strstr(error.text, "it broke"), "%s", error.text);
+        made_free(&made);
+    }
+    engine.table->destroy(&engine);
+}
+
+/* What is wrong with the data is the result, and nobody is left out for it. */
+Test(engine_team, faults_of_the_data_are_results)
+{
+    struct hc_engine engine = team_of(3, NULL, odd(HC_ERR_CORRUPT, 0));
+    struct made one = by_one(hc_method_find("window")), made;
+    struct hc_error error = {""};
+    cr_expect(make(&engine, hc_method_find("window"), &made, &error) == HC_ERR_CORRUPT);
+    made_free(&made);
+    atomic_store(&calls_left, 1 << 20);
+    cr_assert(make(&engine, hc_method_find("window"), &made, &error) == HC_OK, "%s", error.text);
+    expect_same(&one, &made);
+    made_free(&one);
+    made_free(&made);
+    engine.table->destroy(&engine);
+}
+
+/* ---- A member that is slow ------------------------------------------------------------------ */
+
+static hc_status slow_encode(struct hc_engine *engine, const struct hc_piece *piece,
+                             const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                             uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                             struct hc_error *error)
+{
+    atomic_fetch_add(&own_calls, 1);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    return cpu_table.window_encode(engine, piece, frame, coder, first_tile_row, tile_rows, result, error);
+}
+
+Test(engine_team, a_slow_member_does_not_hold_up_the_rest)
+{
+    const struct hc_engine_table *table = odd(HC_OK, 0);
+    odd_table.window_encode = slow_encode;
+    struct hc_engine engine = team_of(2, NULL, table);
+    struct made one = by_one(hc_method_find("window")), made;
+    struct hc_error error = {""};
+    cr_assert(make(&engine, hc_method_find("window"), &made, &error) == HC_OK);
+    expect_same(&one, &made);
+    cr_expect(atomic_load(&own_calls) < 4, "it had all %d parts of its share", atomic_load(&own_calls));
+    made_free(&one);
+    made_free(&made);
+    engine.table->destroy(&engine);
+}
+
+/* ---- Ranks ---------------------------------------------------------------------------------- */
+
+struct rank_job {
+    struct hc_crew *crew;
+    const struct hc_method *method;
+    bool teams; /* some ranks have */
+    struct made made[MOST];
+};
+
+static hc_status do_rank(void *user, int rank, struct hc_error *error)
+{
+    struct rank_job *job = user;
+    struct hc_engine own, all;
+    hc_status status = HC_OK;
+    if (job->teams && rank % 2)
+        own = team_of(2, NULL, NULL);
+    else
+        status = hc_engine_cpu(&own, &kernels, 1, error);
+    if (status != HC_OK)
+        return status;
+    status = hc_engine_ranks(&all, &own, hc_crew_comm(job->crew, rank), job->teams && rank % 2 ? 2 : 1, error);
+    if (status == HC_OK) {
+        status = make(&all, job->method, &job->made[rank], error);
+        all.table->destroy(&all);
+    }
+    own.table->destroy(&own);
+    return status;
+}
+
+Test(engine_team, all_ranks_have_what_one_gives)
+{
+    static const char *const methods[] = {"window", "pair"};
+    for (int i = 0; i < 16; i++) {
+        int ranks = i % 4 + 1;
+        struct rank_job job = {.method = hc_method_find(methods[i / 4 % 2]), .teams = i >= 8};
+        struct made one = by_one(job.method);
+        struct hc_error error = {""};
+        cr_assert(hc_crew_create(&job.crew, ranks, 60, &error) == HC_OK);
+        cr_assert(hc_crew_run(job.crew, do_rank, &job, &error) == HC_OK, "%s", error.text);
+        for (int r = 0; r < ranks; r++) {
+            expect_same(&one, &job.made[r]);
+            made_free(&job.made[r]);
+        }
+        made_free(&one);
+        hc_crew_destroy(job.crew);
+    }
+}
+
+/* ---- The partition -------------------------------------------------------------------------- */
+
+Test(engine_team, partition)
+{
+    static const struct {
+        uint64_t all;
+        double speeds[MOST];
+        uint64_t units[MOST];
+    } cases[] = {{8, {1, 1, 1, 1}, {2, 2, 2, 2}},      {10, {1, 1, 1, 1}, {3, 3, 2, 2}},
+                 {1, {1, 1, 100, 1}, {0, 0, 1, 0}},    {50, {1, 1, 100, 0}, {0, 0, 50, 0}},
+                 {0, {1, 1, 1, 1}, {0, 0, 0, 0}},      {7, {0, 2, 0, 5}, {0, 2, 0, 5}},
+                 {102, {100, 1, 1, 0}, {100, 1, 1, 0}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t units[MOST];
+        hc_partition(cases[i].all, cases[i].speeds, MOST, units);
+        cr_expect(memcmp(units, cases[i].units, sizeof units) == 0, "case %zu: %d %d %d %d", i, (int)units[0],
+                  (int)units[1], (int)units[2], (int)units[3]);
+    }
+}
