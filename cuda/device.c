@@ -47,8 +47,8 @@ static hc_status choose(struct hc_cuda_device *device, struct hc_error *error)
                        cudaGetErrorString(result == cudaSuccess ? cudaErrorNoDevice : result));
     HC_TRY(hc_cuda_check(device, result, "cudaGetDeviceCount", error));
     if (device->ordinal >= count)
-        return hc_fail(error, HC_ERR_DEVICE, "there is no CUDA device %d: found %d, counted from 0", device->ordinal,
-                       count);
+        return hc_fail(error, HC_ERR_DEVICE, "there is no CUDA device %d: %d %s here, counted from 0", device->ordinal,
+                       count, count == 1 ? "is" : "are");
     HC_TRY(hc_cuda_device_enter(device, error));
     HC_TRY(hc_cuda_check(device, cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device->ordinal),
                          "cudaDeviceGetAttribute", error));

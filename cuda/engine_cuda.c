@@ -72,8 +72,8 @@ static hc_status submit_moments(struct hc_cuda_job *job, struct hc_cuda_slot *sl
     hc_status status;
     HC_TRY(hc_cuda_load_weights(job, slot));
     HC_TRY(hc_cuda_launched(job,
-                            hc_pair_moments_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count,
-                                                 hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
+                            hc_pair_moments_cuda(slot->on_device, slot->count, hc_cuda_region_of(job, HC_CUDA_RESULTS),
+                                                 job->staging->device.stream),
                             "pair_moments"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
                             hc_cuda_blocks_of(slot) * sizeof(struct hc_pair_moments), job->error));
@@ -99,8 +99,7 @@ static hc_status submit_extent(struct hc_cuda_job *job, struct hc_cuda_slot *slo
     hc_status status;
     HC_TRY(hc_cuda_load_weights(job, slot));
     HC_TRY(hc_cuda_launched(job,
-                            hc_pair_extent_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count,
-                                                hc_cuda_region_of(job, HC_CUDA_GRID),
+                            hc_pair_extent_cuda(slot->on_device, slot->count, hc_cuda_region_of(job, HC_CUDA_GRID),
                                                 hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
                             "pair_extent"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
@@ -137,7 +136,7 @@ static hc_status submit_try(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
     size_t n = (size_t)slot->count, blocks = hc_cuda_blocks_of(slot);
     const struct hc_pair_grid *grids = hc_cuda_region_of(job, HC_CUDA_GRID);
     struct hc_pair_search *results = hc_cuda_region_of(job, HC_CUDA_RESULTS);
-    const float *weights = hc_cuda_region_of(job, HC_CUDA_WEIGHTS);
+    const float *weights = slot->on_device;
     float *outer = hc_cuda_region_of(job, HC_CUDA_DECODED);
     uint32_t *counts = hc_cuda_region_of(job, HC_CUDA_COUNTS);
     hc_status status;
@@ -170,11 +169,11 @@ static hc_status submit_encode(struct hc_cuda_job *job, struct hc_cuda_slot *slo
     hc_status status;
 
     HC_TRY(hc_cuda_load_weights(job, slot));
-    HC_TRY(hc_cuda_launched(job,
-                            hc_pair_search_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count, NULL,
-                                                hc_cuda_region_of(job, HC_CUDA_GRID), 1, codes,
-                                                hc_cuda_region_of(job, HC_CUDA_RESULTS), stream),
-                            "pair_search"));
+    HC_TRY(
+        hc_cuda_launched(job,
+                         hc_pair_search_cuda(slot->on_device, slot->count, NULL, hc_cuda_region_of(job, HC_CUDA_GRID),
+                                             1, codes, hc_cuda_region_of(job, HC_CUDA_RESULTS), stream),
+                         "pair_search"));
     HC_TRY(hc_cuda_launched(
         job, hc_bitpack_cuda(codes, pairs_of(slot), job->bits, hc_cuda_region_of(job, HC_CUDA_PACKED), stream),
         "bitpack"));
@@ -217,8 +216,7 @@ static hc_status submit_compare(struct hc_cuda_job *job, struct hc_cuda_slot *sl
     HC_TRY(hc_cuda_load_weights(job, slot));
     HC_TRY(load_decoded(job, slot));
     HC_TRY(hc_cuda_launched(job,
-                            hc_compare_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS),
-                                            hc_cuda_region_of(job, HC_CUDA_DECODED), slot->count,
+                            hc_compare_cuda(slot->on_device, hc_cuda_region_of(job, HC_CUDA_DECODED), slot->count,
                                             hc_cuda_region_of(job, HC_CUDA_RESULTS), job->staging->device.stream),
                             "compare"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
@@ -381,6 +379,6 @@ hc_status hc_engine_cuda(struct hc_engine *engine, const struct hc_kernels *kern
         free(staging);
         return status;
     }
-    *engine = (struct hc_engine){&cuda_table, kernels, staging};
+    *engine = (struct hc_engine){.table = &cuda_table, .kernels = kernels, .state = staging};
     return HC_OK;
 }

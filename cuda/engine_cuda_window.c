@@ -87,8 +87,8 @@ static hc_status submit_largest(struct hc_cuda_job *job, struct hc_cuda_slot *sl
     hc_status status = hc_cuda_load_weights(job, slot);
     return status == HC_OK
                ? hc_cuda_launched(job,
-                                  hc_window_largest_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count / columns,
-                                                         columns, hc_cuda_region_of(job, HC_CUDA_LARGEST),
+                                  hc_window_largest_cuda(slot->on_device, slot->count / columns, columns,
+                                                         hc_cuda_region_of(job, HC_CUDA_LARGEST),
                                                          hc_cuda_region_of(job, HC_CUDA_NON_FINITE), stream_of(job)),
                                   "window_largest")
                : status;
@@ -116,8 +116,8 @@ static hc_status submit_squares(struct hc_cuda_job *job, struct hc_cuda_slot *sl
         HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_TO_UNITS, job->window, columns * sizeof(double), job->error));
     HC_TRY(hc_cuda_load_weights(job, slot));
     HC_TRY(hc_cuda_launched(job,
-                            hc_window_squares_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), slot->count / columns,
-                                                   columns, hc_cuda_region_of(job, HC_CUDA_TO_UNITS),
+                            hc_window_squares_cuda(slot->on_device, slot->count / columns, columns,
+                                                   hc_cuda_region_of(job, HC_CUDA_TO_UNITS),
                                                    hc_cuda_region_of(job, HC_CUDA_SUMS), stream_of(job)),
                             "window_squares"));
 done:
@@ -165,7 +165,7 @@ static uint64_t tiles_of(const struct encoding *e, const struct band *band)
     return band->tile_rows * e->frame->tile_columns;
 }
 
-/* Brings rows of a band to HC_CUDA_WEIGHTS. */
+/* Brings rows of a band to slot->on_device. */
 static hc_status load_rows(struct hc_cuda_job *job, const struct hc_cuda_slot *slot, uint64_t row, uint64_t rows)
 {
     struct hc_cuda_slot part = *slot;
@@ -187,9 +187,9 @@ static hc_status frame_band(struct hc_cuda_job *job, const struct hc_cuda_slot *
             HC_TRY(hc_cuda_launched(job, cudaStreamSynchronize(stream_of(job)), "cudaStreamSynchronize"));
         HC_TRY(load_rows(job, slot, at, count));
         HC_TRY(hc_cuda_launched(job,
-                                hc_window_scale_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), count, e->frame->columns,
-                                                     e->padded, hc_cuda_region_of(job, HC_CUDA_TO_CODE),
-                                                     rows + at * e->padded, stream_of(job)),
+                                hc_window_scale_cuda(slot->on_device, count, e->frame->columns, e->padded,
+                                                     hc_cuda_region_of(job, HC_CUDA_TO_CODE), rows + at * e->padded,
+                                                     stream_of(job)),
                                 "window_scale"));
     }
     size_t missing = (band.tile_rows * HC_TILE - band.rows) * e->padded * sizeof *rows;
@@ -460,8 +460,8 @@ static hc_status submit_compare(struct hc_cuda_job *job, struct hc_cuda_slot *sl
     HC_TRY(hc_cuda_load_weights(job, slot));
     HC_TRY(restore_rows(job, row - d->first_row, end - row, HC_CUDA_ROWS));
     HC_TRY(hc_cuda_launched(job,
-                            hc_compare_cuda(hc_cuda_region_of(job, HC_CUDA_WEIGHTS), rows + (first - row * columns),
-                                            slot->count, hc_cuda_region_of(job, HC_CUDA_RESULTS), stream_of(job)),
+                            hc_compare_cuda(slot->on_device, rows + (first - row * columns), slot->count,
+                                            hc_cuda_region_of(job, HC_CUDA_RESULTS), stream_of(job)),
                             "compare"));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RESULTS, slot->results,
                             hc_cuda_blocks_of(slot) * sizeof(struct hc_compare), job->error));

@@ -32,7 +32,7 @@ static hc_status retire(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 
 void hc_cuda_settle(struct hc_cuda_job *job)
 {
-    cudaStreamSynchronize(job->staging->device.stream);
+    hc_cuda_staging_wait(job->staging);
     for (int i = 0; i < HC_CUDA_SLOTS; i++)
         job->staging->slot[i].busy = false;
 }
@@ -80,9 +80,24 @@ static void stage(const struct hc_cuda_job *job, const struct hc_cuda_slot *slot
         memcpy(slot->weights, tensor->data + first * width, count * width);
 }
 
-/* Brings the slot's weights to the region: from what is held of the piece, if they are there. Else they are uploaded,
- * and held if they follow what is. */
-static hc_status bring(struct hc_cuda_job *job, struct hc_cuda_slot *slot, enum hc_cuda_region region, size_t width)
+/* Uploads what is staged, beside the kernels; those that follow wait for it. The slot was retired, so nobody reads any
+ * more what lies there. */
+static hc_status upload(struct hc_cuda_job *job, struct hc_cuda_slot *slot, void *to, size_t bytes)
+{
+    cudaStream_t uploads = job->staging->uploads;
+    hc_status status;
+    HC_TRY(hc_cuda_launched(job, cudaMemcpyAsync(to, slot->weights, bytes, cudaMemcpyHostToDevice, uploads),
+                            "cudaMemcpyAsync to the device"));
+    HC_TRY(hc_cuda_launched(job, cudaEventRecord(slot->uploaded, uploads), "cudaEventRecord"));
+    HC_TRY(hc_cuda_launched(job, cudaStreamWaitEvent(job->staging->device.stream, slot->uploaded, 0),
+                            "cudaStreamWaitEvent"));
+done:
+    return status;
+}
+
+/* Brings the slot's weights to its room on the device: from what is held of the piece, if they are there. Else they are
+ * uploaded, and held. */
+static hc_status bring(struct hc_cuda_job *job, struct hc_cuda_slot *slot, void *to, size_t width)
 {
     struct hc_cuda_held *held = &job->staging->held;
     uint64_t first = job->first + slot->first, end = first + slot->count;
@@ -90,13 +105,13 @@ static hc_status bring(struct hc_cuda_job *job, struct hc_cuda_slot *slot, enum 
     size_t bytes = (size_t)slot->count * width;
     hc_status status;
 
-    if (holds && end <= held->filled)
-        return copy(job, hc_cuda_region_of(job, region), held->memory + first * width, bytes);
+    if (holds && hc_cuda_has(held, first, end))
+        return copy(job, to, held->memory + first * width, bytes);
     stage(job, slot, width);
-    HC_TRY(hc_cuda_upload(job->staging, region, slot->weights, bytes, job->error));
-    if (holds && first <= held->filled) {
-        HC_TRY(copy(job, held->memory + first * width, hc_cuda_region_of(job, region), bytes));
-        held->filled = end;
+    HC_TRY(upload(job, slot, to, bytes));
+    if (holds) {
+        HC_TRY(copy(job, held->memory + first * width, to, bytes));
+        hc_cuda_has_now(held, first, end);
     }
 done:
     return status;
@@ -106,18 +121,17 @@ hc_status hc_cuda_load_weights(struct hc_cuda_job *job, struct hc_cuda_slot *slo
 {
     const struct hc_tensor *tensor = job->piece->tensor;
     size_t count = (size_t)slot->count, width = hc_cuda_width(tensor);
-    float *weights = hc_cuda_region_of(job, HC_CUDA_WEIGHTS);
-    const void *raw = hc_cuda_region_of(job, HC_CUDA_RAW);
+    const void *raw = slot->on_device_raw;
     cudaStream_t stream = job->staging->device.stream;
     hc_status status;
 
     if (width == sizeof(float))
-        return bring(job, slot, HC_CUDA_WEIGHTS, width);
-    HC_TRY(bring(job, slot, HC_CUDA_RAW, width));
+        return bring(job, slot, slot->on_device, width);
+    HC_TRY(bring(job, slot, slot->on_device_raw, width));
     if (tensor->type == HC_TYPE_F16)
-        HC_TRY(hc_cuda_launched(job, hc_f16_to_f32_cuda(raw, count, weights, stream), "f16_to_f32"));
+        HC_TRY(hc_cuda_launched(job, hc_f16_to_f32_cuda(raw, count, slot->on_device, stream), "f16_to_f32"));
     else
-        HC_TRY(hc_cuda_launched(job, hc_bf16_to_f32_cuda(raw, count, weights, stream), "bf16_to_f32"));
+        HC_TRY(hc_cuda_launched(job, hc_bf16_to_f32_cuda(raw, count, slot->on_device, stream), "bf16_to_f32"));
 done:
     return status;
 }

@@ -45,7 +45,7 @@ hc_status hc_cuda_run(struct hc_cuda_job *job);
 /* Waits for the device, and frees the slots: the end of a job that failed. */
 void hc_cuda_settle(struct hc_cuda_job *job);
 
-/* Brings the slot's weights to HC_CUDA_WEIGHTS. */
+/* Brings the slot's weights to slot->on_device. */
 hc_status hc_cuda_load_weights(struct hc_cuda_job *job, struct hc_cuda_slot *slot);
 
 static inline size_t hc_cuda_blocks_of(const struct hc_cuda_slot *slot)

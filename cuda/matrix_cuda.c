@@ -143,8 +143,8 @@ static hc_status upload_floats(struct hc_cuda_matrix *matrix, const struct hc_ma
                                struct hc_cuda_upload *upload, const struct hc_kernels *kernels, struct hc_error *error)
 {
     const struct hc_tensor *tensor = stored->kind == HC_MATRIX_CODED ? NULL : stored->tensor->parts[0];
-    const bool as_it_lies =
-        tensor && tensor->permuted_heads == 0 && is_plain(tensor->type) && tensor->type != HC_TYPE_F64;
+    const bool as_it_lies = tensor && tensor->permuted_heads == 0 && is_plain(tensor->type) &&
+                            tensor->type != HC_TYPE_F64 && stored->columns == stored->tensor->info.shape[1];
     struct hc_engine engine = {0};
     void *at;
     matrix->kind = HC_CUDA_FLOATS;
@@ -152,8 +152,9 @@ static hc_status upload_floats(struct hc_cuda_matrix *matrix, const struct hc_ma
     matrix->type = as_it_lies                                                        ? tensor->type
                    : tensor && is_plain(tensor->type) && tensor->type != HC_TYPE_F16 ? HC_TYPE_F32
                                                                                      : HC_TYPE_F16;
-    const struct part all = {as_it_lies ? tensor->data : NULL,
-                             (size_t)matrix->rows * matrix->columns * type_bytes(matrix->type)};
+    const size_t row_bytes = matrix->columns * type_bytes(matrix->type);
+    const struct part all = {as_it_lies ? tensor->data + stored->cut.first_row * row_bytes : NULL,
+                             matrix->rows * row_bytes};
     hc_status status = upload_parts(matrix, upload, &all, 1, &at, error);
     matrix->floats = at;
     if (status == HC_OK && !as_it_lies)
@@ -177,15 +178,16 @@ static hc_status upload_matrix(struct hc_cuda_matrix *matrix, const struct hc_ma
     return status == HC_OK ? upload_pair(matrix, &pair, embedding, upload, kernels, error) : status;
 }
 
-hc_status hc_cuda_matrix_open(const struct hc_model_tensor *tensor, bool embedding, struct hc_cuda_upload *upload,
-                              const struct hc_kernels *kernels, struct hc_cuda_matrix **out, struct hc_error *error)
+hc_status hc_cuda_matrix_open(const struct hc_model_tensor *tensor, const struct hc_cut *cut, bool embedding,
+                              struct hc_cuda_upload *upload, const struct hc_kernels *kernels,
+                              struct hc_cuda_matrix **out, struct hc_error *error)
 {
     struct hc_matrix *stored = NULL;
     struct hc_cuda_matrix *matrix = calloc(1, sizeof *matrix);
     *out = matrix;
     if (!matrix)
         return hc_no_memory(error);
-    hc_status status = hc_matrix_cpu_open(tensor, false, &stored, error);
+    hc_status status = hc_matrix_cpu_open(tensor, cut, false, &stored, error);
     if (status != HC_OK)
         goto done;
     matrix->ordinal = upload->device->ordinal;

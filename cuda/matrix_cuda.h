@@ -28,9 +28,10 @@ struct hc_cuda_matrix {
     hc_type type;
 };
 
-/* Uploads a tensor of a model. embedding: its rows are wanted, too. */
-hc_status hc_cuda_matrix_open(const struct hc_model_tensor *tensor, bool embedding, struct hc_cuda_upload *upload,
-                              const struct hc_kernels *kernels, struct hc_cuda_matrix **matrix, struct hc_error *error);
+/* Uploads a tensor of a model, or what the cut says of it (runtime.h). embedding: its rows are wanted, too. */
+hc_status hc_cuda_matrix_open(const struct hc_model_tensor *tensor, const struct hc_cut *cut, bool embedding,
+                              struct hc_cuda_upload *upload, const struct hc_kernels *kernels,
+                              struct hc_cuda_matrix **matrix, struct hc_error *error);
 void hc_cuda_matrix_close(struct hc_cuda_matrix *matrix); /* NULL: nothing */
 
 #endif

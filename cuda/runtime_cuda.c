@@ -29,14 +29,19 @@ static struct hc_cuda_matrix *matrix_of(const struct hc_matrix *matrix)
     return (struct hc_cuda_matrix *)(uintptr_t)matrix;
 }
 
+/* The first failure is the one to tell. */
+static void keep(struct hc_cuda_runtime *cuda, hc_status status, const struct hc_error *error)
+{
+    if (status != HC_OK && cuda->status == HC_OK) {
+        cuda->status = status;
+        cuda->error = *error;
+    }
+}
+
 void hc_cuda_note(struct hc_cuda_runtime *cuda, cudaError_t result, const char *call)
 {
     struct hc_error error;
-    hc_status status = hc_cuda_check(&cuda->device, result, call, &error);
-    if (status != HC_OK && cuda->status == HC_OK) {
-        cuda->status = status;
-        cuda->error = error;
-    }
+    keep(cuda, hc_cuda_check(&cuda->device, result, call, &error), &error);
 }
 
 /* Whether the device works; what is wrong is noted. It becomes this thread's. */
@@ -44,23 +49,20 @@ static bool enter(struct hc_cuda_runtime *cuda)
 {
     struct hc_error error;
     hc_status status = hc_cuda_device_enter(&cuda->device, &error);
-    if (status != HC_OK && cuda->status == HC_OK) {
-        cuda->status = status;
-        cuda->error = error;
-    }
+    keep(cuda, status, &error);
     return status == HC_OK;
 }
 
 /* ---- Matrices ------------------------------------------------------------------------------- */
 
-static hc_status open_matrix(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, bool embedding,
-                             struct hc_matrix **matrix, struct hc_error *error)
+static hc_status open_matrix(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, const struct hc_cut *cut,
+                             bool embedding, struct hc_matrix **matrix, struct hc_error *error)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
     struct hc_cuda_matrix *opened = NULL;
     hc_status status = cuda->upload.device ? HC_OK : hc_cuda_upload_open(&cuda->upload, &cuda->device, error);
     if (status == HC_OK)
-        status = hc_cuda_matrix_open(tensor, embedding, &cuda->upload, cuda->kernels, &opened, error);
+        status = hc_cuda_matrix_open(tensor, cut, embedding, &cuda->upload, cuda->kernels, &opened, error);
     *matrix = (struct hc_matrix *)(void *)opened;
     return status;
 }
@@ -75,7 +77,7 @@ static const char *matrix_name(const struct hc_matrix *matrix)
     return matrix_of(matrix)->name;
 }
 
-/* ---- Memory --------------------------------------------------------------------------------- */
+/* ---- Waiting -------------------------------------------------------------------------------- */
 
 static void forget_graphs(struct hc_cuda_runtime *cuda)
 {
@@ -87,14 +89,40 @@ static void forget_graphs(struct hc_cuda_runtime *cuda)
         }
 }
 
+/* For the stream; what is wrong is noted. */
+static void wait(struct hc_cuda_runtime *cuda)
+{
+    struct hc_error error;
+    hc_status status = hc_cuda_ranks_wait(&cuda->ranks, &cuda->device, &error);
+    keep(cuda, status, &error);
+    if (status == HC_OK)
+        return;
+    forget_graphs(cuda);
+    hc_cuda_ranks_give_up(&cuda->ranks, &cuda->device, &error);
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
 static hc_status allocate(struct hc_runtime *runtime, size_t bytes, void **memory, struct hc_error *error)
 {
     return hc_cuda_allocate(&cuda_of(runtime)->device, bytes ? bytes : 1, memory, error);
 }
 
+static hc_status free_memory(struct hc_runtime *runtime, uint64_t *bytes, struct hc_error *error)
+{
+    struct hc_cuda_device *device = &cuda_of(runtime)->device;
+    size_t available = 0, total = 0;
+    hc_status status = hc_cuda_device_enter(device, error);
+    if (status == HC_OK)
+        status = hc_cuda_check(device, cudaMemGetInfo(&available, &total), "cudaMemGetInfo", error);
+    *bytes = available;
+    return status;
+}
+
 /* Graphs may know it. */
 static void release(struct hc_runtime *runtime, void *memory)
 {
+    enter(cuda_of(runtime));
     forget_graphs(cuda_of(runtime));
     hc_cuda_free(&cuda_of(runtime)->device, memory);
 }
@@ -114,6 +142,7 @@ static void copy_out(struct hc_runtime *runtime, const void *from, size_t bytes,
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
     if (!enter(cuda))
         return;
+    wait(cuda); /* the copy itself would wait without an end */
     hc_cuda_note(cuda, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda->device.stream),
                  "cudaMemcpyAsync from the device");
     hc_cuda_note(cuda, cudaStreamSynchronize(cuda->device.stream), "cudaStreamSynchronize");
@@ -137,12 +166,14 @@ static size_t attention_workspace(const struct hc_needs *needs)
                                            .window = decoder->window,
                                            .count = needs->n,
                                            .most = needs->context};
-    return hc_attention_cuda_workspace(&most);
+    return decoder->heads > 0 ? hc_attention_cuda_workspace(&most) : 0; /* a rank may have none */
 }
 
 static size_t choice_workspace(uint32_t vocabulary)
 {
     const struct hc_top_k_cuda top_k = {.vocabulary = vocabulary, .k = HC_TOP_K_CUDA, .temperature = 1, .top_p = 1};
+    if (vocabulary == 0) /* nor any of these */
+        return 0;
     size_t largest = hc_largest_cuda_workspace(vocabulary), some = hc_top_k_cuda_workspace(&top_k);
     return largest > some ? largest : some;
 }
@@ -202,6 +233,12 @@ static hc_status open_blas(struct hc_cuda_runtime *cuda, struct hc_error *error)
                                                      cuda->device.ordinal, cublasGetStatusString(status));
 }
 
+static hc_status join(struct hc_runtime *runtime, struct hc_comm *comm, struct hc_error *error)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    return hc_cuda_ranks_join(&cuda->ranks, &cuda->device, comm, error);
+}
+
 static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *needs, uint64_t *bytes,
                          struct hc_error *error)
 {
@@ -209,6 +246,7 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
     struct hc_arena counted = {.alignment = ALIGNMENT}, arena = {.alignment = ALIGNMENT};
     void *memory, *exchange;
     hc_status status;
+    HC_TRY(hc_cuda_device_enter(&cuda->device, error));
     forget_graphs(cuda);
     cuda->n = needs->n;
     lay_out(cuda, needs, &counted);
@@ -268,7 +306,7 @@ static bool begin(struct hc_runtime *runtime, const struct hc_step *step)
     if (!enter(cuda))
         return false;
     send_step(cuda, step);
-    if (step->count > 1 || !step->usual)
+    if (step->count > 1 || !step->usual || !hc_cuda_ranks_record(&cuda->ranks))
         return true;
     unsigned bits = bits_of(step->first + 1);
     struct hc_cuda_graph *graph = &cuda->graphs[bits][step->wanted > 0];
@@ -403,6 +441,47 @@ static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
     hc_cuda_note(cuda, hc_add_cuda(x, y, n, cuda->device.stream), "add");
 }
 
+/* ---- Between ranks -------------------------------------------------------------------------- */
+
+/* After a failure nothing is exchanged: `finish` tells, and the others hear of it. */
+static void exchange(struct hc_runtime *runtime, const struct hc_cuda_rank_operation *what, float *x)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    struct hc_error error;
+    if (cuda->status != HC_OK || what->n == 0)
+        return;
+    hc_status status = hc_cuda_ranks_exchange(&cuda->ranks, &cuda->device, what, x, &error);
+    keep(cuda, status, &error);
+}
+
+static void all_reduce(struct hc_runtime *runtime, float *x, size_t n)
+{
+    exchange(runtime, &(struct hc_cuda_rank_operation){HC_CUDA_ALL_REDUCE, -1, n}, x);
+}
+
+/* Only read. */
+static void send(struct hc_runtime *runtime, int to, const float *x, size_t n)
+{
+    exchange(runtime, &(struct hc_cuda_rank_operation){HC_CUDA_SEND, to, n}, (float *)(uintptr_t)x);
+}
+
+static void receive(struct hc_runtime *runtime, int from, float *x, size_t n)
+{
+    exchange(runtime, &(struct hc_cuda_rank_operation){HC_CUDA_RECEIVE, from, n}, x);
+}
+
+static void place(struct hc_runtime *runtime, const float *x, uint32_t n, uint32_t width, float *to, uint32_t to_width,
+                  uint32_t first)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    const size_t row = width * sizeof *x, to_row = to_width * sizeof *to;
+    hc_cuda_note(cuda, cudaMemsetAsync(to, 0, n * to_row, cuda->device.stream), "cudaMemsetAsync");
+    if (width > 0)
+        hc_cuda_note(
+            cuda, cudaMemcpy2DAsync(to + first, to_row, x, row, row, n, cudaMemcpyDeviceToDevice, cuda->device.stream),
+            "cudaMemcpy2DAsync");
+}
+
 /* ---- Choices -------------------------------------------------------------------------------- */
 
 static void choose_top_k(struct hc_cuda_runtime *cuda, const float *logits, uint32_t vocabulary, uint32_t k,
@@ -452,7 +531,7 @@ static struct hc_cuda_faults take_faults(struct hc_cuda_runtime *cuda)
     if (faults)
         hc_cuda_note(cuda, cudaMemcpyAsync(faults, cuda->faults, sizeof *faults, cudaMemcpyDeviceToHost, stream),
                      "cudaMemcpyAsync from the device");
-    hc_cuda_note(cuda, cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+    wait(cuda);
     if (!faults || cuda->status != HC_OK)
         return (struct hc_cuda_faults){0};
     if (faults->codes || faults->inputs)
@@ -484,7 +563,11 @@ static void destroy(struct hc_runtime *runtime)
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
     if (!cuda)
         return;
+    if (enter(cuda))
+        wait(cuda);
+    cudaSetDevice(cuda->device.ordinal); /* also of a poisoned one */
     forget_graphs(cuda);
+    hc_cuda_ranks_leave(&cuda->ranks, &cuda->device);
     hc_cuda_upload_close(&cuda->upload);
     if (cuda->blas)
         cublasDestroy(cuda->blas);
@@ -501,10 +584,12 @@ static const struct hc_runtime_table table = {
     .open_matrix = open_matrix,
     .close_matrix = close_matrix,
     .matrix_name = matrix_name,
+    .free_memory = free_memory,
     .allocate = allocate,
     .release = release,
     .write = copy_in,
     .read = copy_out,
+    .join = join,
     .prepare = prepare,
     .begin = begin,
     .end = end,
@@ -517,6 +602,10 @@ static const struct hc_runtime_table table = {
     .attend = attend,
     .gate = gate,
     .add = add,
+    .all_reduce = all_reduce,
+    .send = send,
+    .receive = receive,
+    .place = place,
     .choose = choose,
     .finish = finish,
 };

@@ -13,8 +13,8 @@ enum {
 };
 
 static const size_t region_bytes[HC_CUDA_REGIONS] = {
-    [HC_CUDA_RAW] = (size_t)HC_CUDA_CHUNK * 2,
-    [HC_CUDA_WEIGHTS] = (size_t)HC_CUDA_CHUNK * sizeof(float),
+    [HC_CUDA_RAW] = (size_t)HC_CUDA_SLOTS * HC_CUDA_CHUNK * 2,
+    [HC_CUDA_WEIGHTS] = (size_t)HC_CUDA_SLOTS * HC_CUDA_CHUNK * sizeof(float),
     [HC_CUDA_DECODED] = (size_t)HC_CUDA_CHUNK * sizeof(float),
     /* The largest: pair_try's. */
     [HC_CUDA_RESULTS] = (size_t)HC_CUDA_GRIDS * HC_CUDA_CHUNK_BLOCKS * sizeof(struct hc_pair_search),
@@ -91,6 +91,12 @@ static hc_status allocate_arena(struct hc_cuda_staging *staging, struct hc_error
     return status;
 }
 
+static hc_status make_event(struct hc_cuda_staging *staging, cudaEvent_t *event, struct hc_error *error)
+{
+    return hc_cuda_check(&staging->device, cudaEventCreateWithFlags(event, cudaEventDisableTiming),
+                         "cudaEventCreateWithFlags", error);
+}
+
 static hc_status allocate_slots(struct hc_cuda_staging *staging, struct hc_error *error)
 {
     void *pinned;
@@ -98,13 +104,16 @@ static hc_status allocate_slots(struct hc_cuda_staging *staging, struct hc_error
     staging->pinned = pinned;
     for (int i = 0; status == HC_OK && i < HC_CUDA_SLOTS; i++) {
         struct hc_cuda_slot *slot = &staging->slot[i];
+        slot->on_device_raw = (uint8_t *)staging->region[HC_CUDA_RAW] + (size_t)i * HC_CUDA_CHUNK * 2;
+        slot->on_device = (float *)staging->region[HC_CUDA_WEIGHTS] + (size_t)i * HC_CUDA_CHUNK;
         slot->weights = staging->pinned + (size_t)i * SLOT_BYTES;
         slot->results = slot->weights + HC_CUDA_CHUNK * sizeof(float);
         slot->rows = slot->results + HC_CUDA_CHUNK * sizeof(float);
         slot->faults = (void *)(slot->rows + ROWS_BYTES);
         slot->packed = slot->rows + ROWS_BYTES + ALIGNMENT;
-        status = hc_cuda_check(&staging->device, cudaEventCreateWithFlags(&slot->done, cudaEventDisableTiming),
-                               "cudaEventCreateWithFlags", error);
+        status = make_event(staging, &slot->uploaded, error);
+        if (status == HC_OK)
+            status = make_event(staging, &slot->done, error);
     }
     return status;
 }
@@ -151,13 +160,48 @@ void hc_cuda_hold(struct hc_cuda_staging *staging, const struct hc_piece *piece)
 void hc_cuda_let_go(struct hc_cuda_staging *staging)
 {
     staging->held.tensor = NULL;
-    staging->held.filled = 0;
+    staging->held.range_count = 0;
+}
+
+bool hc_cuda_has(const struct hc_cuda_held *held, uint64_t begin, uint64_t end)
+{
+    for (size_t i = 0; i < held->range_count; i++)
+        if (held->ranges[i].begin <= begin && end <= held->ranges[i].end)
+            return true;
+    return false;
+}
+
+/* Ranges that it touches become one with it. Where there are too many, it is forgotten, and uploaded again. */
+void hc_cuda_has_now(struct hc_cuda_held *held, uint64_t begin, uint64_t end)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < held->range_count; i++) {
+        const struct hc_cuda_range range = held->ranges[i];
+        if (range.end < begin || end < range.begin) {
+            held->ranges[kept++] = range;
+            continue;
+        }
+        begin = range.begin < begin ? range.begin : begin;
+        end = range.end > end ? range.end : end;
+    }
+    if (kept < HC_CUDA_RANGES)
+        held->ranges[kept++] = (struct hc_cuda_range){begin, end};
+    held->range_count = kept;
+}
+
+void hc_cuda_staging_wait(struct hc_cuda_staging *staging)
+{
+    cudaStreamSynchronize(staging->uploads);
+    cudaStreamSynchronize(staging->device.stream);
 }
 
 hc_status hc_cuda_staging_open(struct hc_cuda_staging *staging, const char *spec, struct hc_error *error)
 {
     *staging = (struct hc_cuda_staging){.band = HC_CUDA_CHUNK};
     hc_status status = hc_cuda_device_open(&staging->device, spec, error);
+    if (status == HC_OK)
+        status = hc_cuda_check(&staging->device, cudaStreamCreateWithFlags(&staging->uploads, cudaStreamNonBlocking),
+                               "cudaStreamCreateWithFlags", error);
     if (status == HC_OK)
         status = allocate_arena(staging, error);
     if (status == HC_OK)
@@ -169,13 +213,17 @@ hc_status hc_cuda_staging_open(struct hc_cuda_staging *staging, const char *spec
 
 void hc_cuda_staging_close(struct hc_cuda_staging *staging)
 {
-    if (staging->device.stream) {
+    if (staging->uploads) {
         cudaSetDevice(staging->device.ordinal);
-        cudaStreamSynchronize(staging->device.stream);
+        hc_cuda_staging_wait(staging);
+        cudaStreamDestroy(staging->uploads);
     }
-    for (int i = 0; i < HC_CUDA_SLOTS; i++)
+    for (int i = 0; i < HC_CUDA_SLOTS; i++) {
+        if (staging->slot[i].uploaded)
+            cudaEventDestroy(staging->slot[i].uploaded);
         if (staging->slot[i].done)
             cudaEventDestroy(staging->slot[i].done);
+    }
     hc_cuda_free_pinned(&staging->device, staging->pinned);
     hc_cuda_free(&staging->device, staging->arena);
     hc_cuda_free(&staging->device, staging->held.memory);

@@ -1,8 +1,9 @@
 /* What the engine works with on its device: an arena of device memory, and pinned staging.
  *
  * Everything is allocated when the engine is opened, but for the room of a piece that is held. Work comes in *chunks*
- * of HC_CUDA_CHUNK weights; two *slots* of pinned memory take turns, so that the host fills one while the stream works
- * on the other. The arena needs no second copy: the stream does one chunk after the other.
+ * of HC_CUDA_CHUNK weights; two *slots* of pinned memory take turns, so that the host fills one while the device works
+ * on the other. Weights are uploaded by a stream of their own, into room that each slot has, while the kernels are at
+ * those of the other. The rest of the arena needs no second copy: kernels do one chunk after the other.
  */
 #ifndef HC_CUDA_STAGING_H
 #define HC_CUDA_STAGING_H
@@ -19,7 +20,8 @@ enum {
     HC_CUDA_CHUNK_BLOCKS = HC_CUDA_CHUNK / HC_BLOCK,
     HC_CUDA_CODE_BITS = 24,
     HC_CUDA_GRIDS = HC_PAIR_MAX_CLASSES + 1, /* in one pair_try */
-    HC_CUDA_SLOTS = 2
+    HC_CUDA_SLOTS = 2,
+    HC_CUDA_RANGES = 64 /* of a piece that is held */
 };
 
 /* `window`: the rows of a band (engine_cuda_window.h) and its tiles, if it is not a single row of tiles of the widest
@@ -36,8 +38,8 @@ enum {
 /* Regions of the arena, aligned to 256 bytes. */
 enum hc_cuda_region {
     /* Of both methods */
-    HC_CUDA_RAW,     /* a chunk in a type of 2 bytes, as it lies in the file */
-    HC_CUDA_WEIGHTS, /* a chunk in float32 */
+    HC_CUDA_RAW,     /* for each slot, a chunk in a type of 2 bytes, as it lies in the file */
+    HC_CUDA_WEIGHTS, /* for each slot, a chunk in float32 */
     HC_CUDA_DECODED, /* the same, decoded; in pair_try the outer pairs of each block */
     HC_CUDA_RESULTS, /* per block and grid */
     HC_CUDA_LAYOUT,  /* of the encoder of `window`, kept from call to call */
@@ -67,6 +69,9 @@ enum hc_cuda_region {
 };
 
 struct hc_cuda_slot {
+    void *on_device_raw;   /* its part of HC_CUDA_RAW */
+    float *on_device;      /* of HC_CUDA_WEIGHTS */
+    cudaEvent_t uploaded;  /* after what the stream of uploads brought there */
     uint8_t *weights;      /* pinned: a chunk on its way to the device, up to 4 bytes per weight */
     uint8_t *packed;       /* pinned: packed codes, either way */
     uint8_t *results;      /* pinned: what came back; a chunk of float32 at most */
@@ -77,17 +82,22 @@ struct hc_cuda_slot {
     uint64_t first, count; /* of that work, within its stretch */
 };
 
-/* A piece over which passes follow: the first of them leaves here what it uploads. */
+/* A piece over which passes follow: the first of them leaves here what it uploads. It may be parts of the piece only,
+ * where several devices share the work. */
 struct hc_cuda_held {
     uint8_t *memory; /* stays for the pieces that follow */
     size_t bytes;
     const struct hc_tensor *tensor; /* NULL: nothing is held */
     uint64_t first;                 /* of the piece, in its tensor */
-    uint64_t filled;                /* weights of the piece that are here, from its first one on */
+    struct hc_cuda_range {
+        uint64_t begin, end;
+    } ranges[HC_CUDA_RANGES]; /* weights of the piece that are here; no two of them touch */
+    size_t range_count;
 };
 
 struct hc_cuda_staging {
     struct hc_cuda_device device;
+    cudaStream_t uploads;
     struct hc_cuda_held held;
     uint64_t band;                   /* weights that make a band of `window`: HC_CUDA_CHUNK, and less in tests */
     struct hc_window_code layout_of; /* what HC_CUDA_LAYOUT is for; k = 0: for nothing */
@@ -111,6 +121,13 @@ size_t hc_cuda_width(const struct hc_tensor *tensor);
  * again stays free. */
 void hc_cuda_hold(struct hc_cuda_staging *staging, const struct hc_piece *piece);
 void hc_cuda_let_go(struct hc_cuda_staging *staging);
+
+/* Whether these weights of the piece are held; and that they are, from now on. */
+bool hc_cuda_has(const struct hc_cuda_held *held, uint64_t begin, uint64_t end);
+void hc_cuda_has_now(struct hc_cuda_held *held, uint64_t begin, uint64_t end);
+
+/* Waits for all that is queued. */
+void hc_cuda_staging_wait(struct hc_cuda_staging *staging);
 
 /* Queues a copy to the beginning of a region. */
 hc_status hc_cuda_upload(struct hc_cuda_staging *staging, enum hc_cuda_region region, const void *from, size_t bytes,

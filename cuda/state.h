@@ -5,6 +5,7 @@
 #define HC_CUDA_STATE_H
 
 #include "matrix_cuda.h"
+#include "ranks.h"
 
 #include <cublas_v2.h>
 
@@ -31,6 +32,7 @@ struct hc_cuda_runtime {
     struct hc_cuda_device device;
     const struct hc_kernels *kernels;
     struct hc_cuda_upload upload; /* opened with the first matrix */
+    struct hc_cuda_ranks ranks;
     cublasHandle_t blas;
     hc_status status; /* the first thing that went wrong since `finish` */
     struct hc_error error;

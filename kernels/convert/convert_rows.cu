@@ -21,8 +21,9 @@ static __global__ void __launch_bounds__(THREADS)
     convert_rows(const void *matrix, hc_type type, size_t columns, const int32_t *rows, float *out)
 {
     size_t j = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    int32_t row = rows[blockIdx.y];
     if (j < columns)
-        out[blockIdx.y * columns + j] = load(matrix, type, (size_t)rows[blockIdx.y] * columns + j);
+        out[blockIdx.y * columns + j] = row < 0 ? 0.0f : load(matrix, type, (size_t)row * columns + j);
 }
 
 /* Grid: ceil(n / 256) blocks of 256 threads, no shared memory. A thread owns one element; any n. */

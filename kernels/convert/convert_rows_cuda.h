@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* out: n x columns floats, the rows of these numbers; type: F32, F16 or BF16. n <= 65535. */
+/* out: n x columns floats, the rows of these numbers, zeros for a negative one; type: F32, F16 or BF16. n <= 65535. */
 cudaError_t hc_convert_rows_cuda(const void *matrix, hc_type type, size_t columns, const int32_t *rows, size_t n,
                                  float *out, cudaStream_t stream);
 

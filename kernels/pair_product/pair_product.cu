@@ -251,16 +251,21 @@ static __global__ void __launch_bounds__(ROW_THREADS)
     out[blockIdx.y * stride + column] = value;
 }
 
-/* The same for single rows. */
+/* The same for single rows; a negative one is zeros. */
 static __global__ void __launch_bounds__(ROW_THREADS)
     pair_rows(const struct pair_codes codes, size_t columns, const float *exact, const int32_t *rows, float *out)
 {
     size_t column = (size_t)blockIdx.x * ROW_THREADS + threadIdx.x;
     if (column >= columns)
         return;
-    size_t weight = (size_t)rows[blockIdx.y] * columns + column;
-    uint32_t code = code_at(&codes, weight / 2, weight % 2 == 0 || column == 0);
-    out[blockIdx.y * columns + column] = code < codes.entries ? exact[2 * (size_t)code + weight % 2] : 0.0f;
+    int32_t row = rows[blockIdx.y];
+    float value = 0;
+    if (row >= 0) {
+        size_t weight = (size_t)row * columns + column;
+        uint32_t code = code_at(&codes, weight / 2, weight % 2 == 0 || column == 0);
+        value = code < codes.entries ? exact[2 * (size_t)code + weight % 2] : 0.0f;
+    }
+    out[blockIdx.y * columns + column] = value;
 }
 
 cudaError_t hc_pair_panel_cuda(const struct hc_pair_matrix_cuda *matrix, size_t first_row, size_t rows, uint16_t *out,

@@ -44,7 +44,8 @@ cudaError_t hc_pair_product_cuda(const struct hc_pair_matrix_cuda *matrices, uns
 cudaError_t hc_pair_panel_cuda(const struct hc_pair_matrix_cuda *matrix, size_t first_row, size_t rows, uint16_t *out,
                                size_t out_stride, cudaStream_t stream);
 
-/* out: n x columns, n <= 65535, the rows of these numbers, from a table in float32 ([entries][2]). */
+/* out: n x columns, n <= 65535, the rows of these numbers, zeros for a negative one, from a table in float32
+ * ([entries][2]). */
 cudaError_t hc_pair_rows_cuda(const struct hc_pair_matrix_cuda *matrix, const float *exact, const int32_t *rows,
                               size_t n, float *out, cudaStream_t stream);
 

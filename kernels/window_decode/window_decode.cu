@@ -27,7 +27,8 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
 {
     size_t warp = (size_t)blockIdx.y * HC_WARPS + threadIdx.x / HC_LANES, padded = m.tile_columns * HC_TILE;
     size_t first = warp * HC_HADAMARD_MAX + threadIdx.x % HC_LANES;
-    size_t row = rows ? (size_t)rows[blockIdx.x] : first_row + blockIdx.x;
+    const bool none = rows && rows[blockIdx.x] < 0;
+    size_t row = none ? 0 : rows ? (size_t)rows[blockIdx.x] : first_row + blockIdx.x;
     const uint8_t *codes = m.codes + row / HC_TILE * m.tile_columns * (HC_TILE_WEIGHTS / 8) * m.lookup.k;
     float scale = __half2float(__ushort_as_half(m.scales[row]));
     float at[HC_HADAMARD_EACH];
@@ -42,7 +43,7 @@ static __global__ void __launch_bounds__(HC_WARPS *HC_LANES)
     for (unsigned i = 0; i < HC_HADAMARD_EACH; i++) {
         size_t column = first + i * HC_LANES;
         if (column < m.columns) {
-            float value = at[i] * scale * m.from_code[column];
+            float value = none ? 0.0f : at[i] * scale * m.from_code[column];
             out[blockIdx.x * m.columns + column] = value > FLT_MAX ? FLT_MAX : value < -FLT_MAX ? -FLT_MAX : value;
         }
     }

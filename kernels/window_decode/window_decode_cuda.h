@@ -17,8 +17,8 @@ extern "C" {
  * from_code (restore of window_rows.h).
  *
  * table: hc_window_table(code); codes: whole rows of tile_columns tiles; scales: half precision, one per row of the
- * matrix; from_code: 16 tile_columns factors; rows: the numbers of the n rows, or NULL: first_row, first_row + 1, ...
- * out: n x columns, columns <= 16 tile_columns. */
+ * matrix; from_code: 16 tile_columns factors; rows: the numbers of the n rows, of which a negative one is zeros, or
+ * NULL: first_row, first_row + 1, ... out: n x columns, columns <= 16 tile_columns. */
 cudaError_t hc_window_restore_cuda(const struct hc_window_code *code, const uint16_t *table, const uint8_t *codes,
                                    const uint16_t *scales, const float *from_code, unsigned block, size_t columns,
                                    size_t tile_columns, const int32_t *rows, size_t first_row, size_t n, float *out,

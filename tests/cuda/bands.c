@@ -24,7 +24,8 @@ struct result {
     double abs_error, squared_error, squared_weights, max_abs_error;
 };
 
-/* Of the piece. What is held must not be read again: it is wiped out here once all of it was seen. */
+/* Of the piece. What is held must not be read again: it is wiped out here once all of it was seen, from its middle on,
+ * and then what lies before. */
 enum holding { NOT_HELD, NO_ROOM, HELD, HOLDINGS };
 
 static const char *const holding_names[HOLDINGS] = {"not held", "no room", "held"};
@@ -74,12 +75,13 @@ static hc_status work(struct hc_engine *engine, const struct hc_piece *piece, fl
     for (int j = 0; j < COLUMNS; j++)
         to_units[j] = 0x1p17;
     hold(engine, piece, holding);
-    HC_TRY(engine->table->window_largest(engine, piece, 0, ROWS - 2, r->largest, &r->non_finite, error));
-    HC_TRY(engine->table->window_squares(engine, piece, 1, ROWS - 1, to_units, r->sums, error));
-    HC_TRY(hc_window_frame_fit(&frame, engine, piece, HC_COLUMNS_NORM, 1, NULL, &kept_because, error));
+    HC_TRY(engine->table->window_largest(engine, piece, 30, ROWS - 30, r->largest, &r->non_finite, error));
     HC_TRY(engine->table->window_largest(engine, &other, 0, ROWS, r->of_other, &r->non_finite, error));
+    HC_TRY(engine->table->window_largest(engine, piece, 0, 30, r->largest, &r->non_finite, error));
     if (holding == HELD)
         memset(weights, 0, 2 * WEIGHTS * sizeof *weights);
+    HC_TRY(engine->table->window_squares(engine, piece, 1, ROWS - 1, to_units, r->sums, error));
+    HC_TRY(hc_window_frame_fit(&frame, engine, piece, HC_COLUMNS_NORM, 1, NULL, &kept_because, error));
     HC_TRY(hc_window_coder_init(&coder, hc_window_code_find(4, 8), engine->kernels, error));
     HC_TRY(engine->table->window_encode(engine, piece, &frame, &coder, 0, TILE_ROWS, &coded, error));
     HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 0, ROWS, r->decoded, error));

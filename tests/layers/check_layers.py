@@ -23,7 +23,7 @@ ALLOWED = {
 
 # The backend and comm headers of host, through which cuda/ meets it.
 HOST_FOR_CUDA = {"arena.h", "backend.h", "engine.h", "error.h", "exact_sum.h", "matrix_cpu.h", "pair.h", "runtime.h",
-                 "source.h", "window_frame.h", "comm.h"}
+                 "share.h", "source.h", "window.h", "window_frame.h", "comm.h"}
 
 # Kernels neither allocate, nor read or write, nor start threads.
 NOT_IN_KERNELS = {"stdio.h", "stdlib.h", "malloc.h", "unistd.h", "fcntl.h", "pthread.h", "threads.h", "omp.h",

@@ -18,7 +18,7 @@ static void to_float(const struct check *c, hc_type type, const void *in, size_t
         memcpy(out, in, n * sizeof *out);
 }
 
-/* Any bits are numbers. */
+/* Any bits are numbers. Some of the rows are none. */
 static void rows_case(struct check *c, size_t columns, size_t n)
 {
     hc_type type = *(const hc_type *)c->op->about;
@@ -29,8 +29,11 @@ static void rows_case(struct check *c, size_t columns, size_t n)
     float *expected = check_buffer(c, bytes, 0), *got = check_buffer(c, bytes, 0);
     check_fill(&c->random, matrix, ROWS * columns * size);
     for (size_t i = 0; i < n; i++) {
-        rows[i] = i == 0 ? ROWS - 1 : (int32_t)check_below(&c->random, ROWS);
-        to_float(c, type, matrix + (size_t)rows[i] * columns * size, columns, expected + i * columns);
+        rows[i] = i == 0 ? ROWS - 1 : i % 3 == 2 ? -(int32_t)i : (int32_t)check_below(&c->random, ROWS);
+        if (rows[i] < 0)
+            memset(expected + i * columns, 0, columns * sizeof *expected);
+        else
+            to_float(c, type, matrix + (size_t)rows[i] * columns * size, columns, expected + i * columns);
     }
     float *device = device_buffer(c, bytes);
     device_launched(c, "convert_rows",

@@ -212,9 +212,10 @@ static void rows_case(struct check *c, struct pairs *p, size_t n)
     int32_t *rows = check_buffer(c, n * sizeof *rows, 0);
     float *expected = check_buffer(c, n * p->columns * sizeof *expected, 0);
     float *got = check_buffer(c, n * p->columns * sizeof *got, 0);
+    memset(expected, 0, n * p->columns * sizeof *expected);
     for (size_t i = 0; i < n; i++) {
-        rows[i] = (int32_t)check_below(&c->random, p->rows);
-        for (size_t j = 0; j < p->columns; j++) {
+        rows[i] = i % 3 == 2 ? -1 : (int32_t)check_below(&c->random, p->rows);
+        for (size_t j = 0; rows[i] >= 0 && j < p->columns; j++) {
             size_t weight = (size_t)rows[i] * p->columns + j;
             uint32_t code = p->codes[weight / 2];
             expected[i * p->columns + j] = code < p->entries ? p->exact[2 * code + weight % 2] : 0;

@@ -1,0 +1,31 @@
+/* NCCL between the GPUs of several ranks, each with a GPU of its own: threads of a process, processes, or both. */
+#ifndef HC_CUDA_COMM_NCCL_H
+#define HC_CUDA_COMM_NCCL_H
+
+#include "comm.h"
+#include "device.h"
+
+struct ncclComm;
+
+/* Whether this library was built with NCCL. */
+bool hc_nccl_is_here(void);
+
+/* All ranks of `comm` call it, each for its own device; *nccl is NULL if two of them have the same. On failure nothing
+ * is left open. */
+hc_status hc_nccl_open(struct ncclComm **nccl, struct hc_cuda_device *device, struct hc_comm *comm,
+                       struct hc_error *error);
+/* broken: does not wait for others, and ends what is under way. Graphs that know it are destroyed before. */
+void hc_nccl_close(struct ncclComm *nccl, bool broken);
+
+/* Queued on the device's stream, or recorded: float32, in place. */
+hc_status hc_nccl_all_reduce(struct ncclComm *nccl, const struct hc_cuda_device *device, float *x, size_t n,
+                             struct hc_error *error);
+hc_status hc_nccl_send(struct ncclComm *nccl, const struct hc_cuda_device *device, int to, const float *x, size_t n,
+                       struct hc_error *error);
+hc_status hc_nccl_receive(struct ncclComm *nccl, const struct hc_cuda_device *device, int from, float *x, size_t n,
+                          struct hc_error *error);
+
+/* What went wrong with something that was queued before; HC_OK: nothing, so far. */
+hc_status hc_nccl_fault(struct ncclComm *nccl, const struct hc_cuda_device *device, struct hc_error *error);
+
+#endif

