@@ -1,4 +1,5 @@
-/* A weight matrix on the CPU. Its weights stay where the model's files are mapped, and as they are coded. */
+/* A weight matrix on the CPU, or a part of one. Its weights stay where the model's files are mapped, and as they are
+ * coded; of columns that are cut out the codes are copied. */
 #ifndef HC_HOST_MATRIX_CPU_H
 #define HC_HOST_MATRIX_CPU_H
 
@@ -15,15 +16,19 @@ enum hc_matrix_kind {
 
 struct hc_matrix {
     enum hc_matrix_kind kind;
-    uint32_t rows, columns;
+    uint32_t rows, columns; /* of the cut */
     const struct hc_model_tensor *tensor;
-    void *decoder; /* of its method: CODED, and a WINDOW whose rows are wanted, too */
-    struct hc_window_matrix window;
+    struct hc_cut cut; /* where it lies in the tensor */
+    void *decoder;     /* of its method: CODED, of the cut alone; of all of a WINDOW whose rows are wanted, too */
+    struct hc_window_matrix window; /* of the cut */
     struct hc_window_values *values;
+    uint8_t *copied; /* codes of the cut, where they had to be; owned */
 };
 
-hc_status hc_matrix_cpu_open(const struct hc_model_tensor *tensor, bool embedding, struct hc_matrix **matrix,
-                             struct hc_error *error);
+/* cut: as in runtime.h; NULL: all. HC_ERR_UNSUPPORTED names one that cannot be made. Of a WINDOW rows are wanted only
+ * with all columns. */
+hc_status hc_matrix_cpu_open(const struct hc_model_tensor *tensor, const struct hc_cut *cut, bool embedding,
+                             struct hc_matrix **matrix, struct hc_error *error);
 void hc_matrix_cpu_close(struct hc_matrix *matrix);
 
 /* Rows first .. first + count - 1 as floats: what the tensor says, exactly. buffer: hc_matrix_cpu_room floats. The rows

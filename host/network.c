@@ -2,11 +2,13 @@
 #include "network.h"
 
 #include "backend.h"
-
+#include "checksum.h"
 #include "directory.h"
 #include "files.h"
 #include "gguf.h"
 #include "json.h"
+#include "matrix_cut.h"
+#include "placement.h"
 #include "positions.h"
 
 #ifdef __GLIBC__
@@ -57,7 +59,7 @@ static hc_status configure(struct hc_network *network, struct hc_error *error)
     hc_status status;
     HC_TRY(find_config(source, &config, error));
     HC_TRY(hc_architecture_find(config, source->path, &network->architecture, error));
-    HC_TRY(network->architecture->configure(config, source->path, &network->decoder, error));
+    HC_TRY(network->architecture->configure(config, source->path, &network->whole, error));
 done:
     json_decref(config);
     return status;
@@ -90,105 +92,156 @@ static hc_status find_tensor(const struct hc_network *network, const char *name,
     return HC_OK;
 }
 
-static hc_status open_matrix(struct hc_network *network, const char *name, struct hc_matrix_shape shape, bool embedding,
-                             struct hc_matrix **matrix, struct hc_error *error)
+static void count_tensor(struct hc_network *network, const struct hc_model_tensor *tensor)
+{
+    network->info.weights += tensor->info.weights;
+    network->info.stored_bytes += tensor->info.stored_bytes;
+}
+
+/* Checks a matrix and opens what the cut says of it, if that is anything, and `matrix` is not NULL. */
+static hc_status open_matrix(struct hc_network *network, const char *name, struct hc_matrix_shape shape,
+                             struct hc_cut cut, bool embedding, struct hc_matrix **matrix, struct hc_error *error)
 {
     const struct hc_model_tensor *tensor;
+    const bool all = cut.rows == shape.rows && cut.columns == shape.columns;
     hc_status status = find_tensor(network, name, 2, shape.rows, shape.columns, &tensor, error);
     if (status != HC_OK)
         return status;
-    network->info.weights += tensor->info.weights;
-    network->info.stored_bytes += tensor->info.stored_bytes;
-    return network->owner.table->open_matrix(&network->owner, tensor, embedding, matrix, error);
+    count_tensor(network, tensor);
+    if (!matrix || cut.rows == 0 || cut.columns == 0)
+        return HC_OK;
+    network->held_bytes += hc_cut_bytes(tensor, &cut);
+    return network->owner.table->open_matrix(&network->owner, tensor, all ? NULL : &cut, embedding, matrix, error);
 }
 
-/* A vector is small: it is stored as it is, and becomes floats on the device. */
-static hc_status open_vector(struct hc_network *network, const char *name, uint32_t width, float **vector,
+/* Numbers of the host become some of the device. */
+static hc_status make_vector(struct hc_network *network, const float *floats, uint32_t count, float **vector,
                              struct hc_error *error)
 {
-    const struct hc_model_tensor *tensor;
     void *memory;
+    hc_status status = network->owner.table->allocate(&network->owner, count * sizeof *floats, &memory, error);
+    if (status == HC_OK) {
+        *vector = memory;
+        network->owner.table->write(&network->owner, memory, floats, count * sizeof *floats);
+    }
+    return status;
+}
+
+/* The same for some of a vector. It is small: it is stored as it is, and becomes floats on the device. */
+static hc_status open_vector(struct hc_network *network, const char *name, uint32_t width, struct hc_range range,
+                             float **vector, struct hc_error *error)
+{
+    const struct hc_model_tensor *tensor;
     hc_status status = find_tensor(network, name, 1, width, 0, &tensor, error);
     if (status == HC_OK && tensor->description.method)
         status = hc_fail(error, HC_ERR_UNSUPPORTED, "%s: the vector %s is coded", network->model->source->path, name);
     if (status != HC_OK)
         return status;
-    network->info.weights += tensor->info.weights;
-    network->info.stored_bytes += tensor->info.stored_bytes;
+    count_tensor(network, tensor);
+    if (!vector || range.count == 0)
+        return HC_OK;
+    network->held_bytes += tensor->info.stored_bytes * range.count / width;
     float *floats = malloc(width * sizeof *floats);
     if (!floats)
         return hc_no_memory(error);
     hc_tensor_read(tensor->parts[0], &network->kernels, 0, width, floats);
-    status = network->owner.table->allocate(&network->owner, width * sizeof *floats, &memory, error);
-    if (status == HC_OK) {
-        *vector = memory;
-        network->owner.table->write(&network->owner, memory, floats, width * sizeof *floats);
-    }
+    status = make_vector(network, floats + range.first, range.count, vector, error);
     free(floats);
+    return status;
+}
+
+/* What columns give is added up over ranks, and their bias once. */
+static struct hc_range bias_range(const struct hc_cut *cut)
+{
+    return cut->first_column == 0 && cut->columns > 0 ? (struct hc_range){cut->first_row, cut->rows}
+                                                      : (struct hc_range){0, 0};
+}
+
+/* layer: NULL: another rank's. */
+static hc_status open_layer_matrix(struct hc_network *network, uint32_t i, enum hc_layer_matrix m,
+                                   struct hc_network_layer *layer, struct hc_error *error)
+{
+    const struct hc_decoder *whole = &network->whole;
+    const struct hc_decoder_names *names = network->architecture->names;
+    const struct hc_matrix_shape shape = hc_layer_matrix_shape(whole, m);
+    const struct hc_cut cut = hc_share_cut(&network->share, whole, m);
+    const struct hc_tensor_name weight = hc_layer_name(names, i, names->matrices[m], ".weight");
+    const struct hc_tensor_name bias = hc_layer_name(names, i, names->matrices[m], ".bias");
+    hc_status status = open_matrix(network, weight.text, shape, cut, false, layer ? &layer->matrices[m] : NULL, error);
+    if (status == HC_OK && hc_layer_has_bias(whole, m))
+        return open_vector(network, bias.text, shape.rows, bias_range(&cut), layer ? &layer->biases[m] : NULL, error);
+    if (status == HC_OK && hc_model_find(network->model, bias.text))
+        return hc_fail(error, HC_ERR_CORRUPT, "%s: there is a tensor %s, and the configuration says there is none",
+                       network->model->source->path, bias.text);
     return status;
 }
 
 static hc_status open_layer(struct hc_network *network, uint32_t i, struct hc_error *error)
 {
-    const struct hc_decoder *decoder = &network->decoder;
+    const struct hc_decoder *whole = &network->whole;
     const struct hc_decoder_names *names = network->architecture->names;
-    struct hc_network_layer *layer = &network->layers[i];
+    const struct hc_range *mine = &network->share.layers;
+    struct hc_network_layer *layer =
+        i >= mine->first && i - mine->first < mine->count ? &network->layers[i - mine->first] : NULL;
     hc_status status = HC_OK;
-    for (unsigned m = 0; m < HC_LAYER_MATRICES; m++) {
-        struct hc_matrix_shape shape = hc_layer_matrix_shape(decoder, m);
-        struct hc_tensor_name bias = hc_layer_name(names, i, names->matrices[m], ".bias");
-        HC_TRY(open_matrix(network, hc_layer_name(names, i, names->matrices[m], ".weight").text, shape, false,
-                           &layer->matrices[m], error));
-        if (hc_layer_has_bias(decoder, m))
-            HC_TRY(open_vector(network, bias.text, shape.rows, &layer->biases[m], error));
-        else if (hc_model_find(network->model, bias.text))
-            return hc_fail(error, HC_ERR_CORRUPT, "%s: there is a tensor %s, and the configuration says there is none",
-                           network->model->source->path, bias.text);
+    for (unsigned m = 0; m < HC_LAYER_MATRICES; m++)
+        HC_TRY(open_layer_matrix(network, i, m, layer, error));
+    for (unsigned n = 0; n < (whole->head_norms ? HC_LAYER_NORMS : HC_NORM_QUERY); n++) {
+        const uint32_t width = n < HC_NORM_QUERY ? whole->width : whole->head_width;
+        HC_TRY(open_vector(network, hc_layer_name(names, i, names->norms[n], ".weight").text, width,
+                           (struct hc_range){0, width}, layer ? &layer->norms[n] : NULL, error));
     }
-    for (unsigned n = 0; n < HC_LAYER_NORMS; n++)
-        if (n < HC_NORM_QUERY || decoder->head_norms)
-            HC_TRY(open_vector(network, hc_layer_name(names, i, names->norms[n], ".weight").text,
-                               n < HC_NORM_QUERY ? decoder->width : decoder->head_width, &layer->norms[n], error));
 done:
     return status;
 }
 
 static hc_status make_frequencies(struct hc_network *network, struct hc_error *error)
 {
-    const struct hc_decoder *decoder = &network->decoder;
-    const uint32_t pairs = decoder->head_width / 2;
+    const struct hc_decoder *whole = &network->whole;
+    const uint32_t pairs = whole->head_width / 2;
     float *floats = malloc(pairs * sizeof *floats);
-    void *memory;
     if (!floats)
         return hc_no_memory(error);
     for (uint32_t i = 0; i < pairs; i++)
-        floats[i] = (float)hc_rotary_frequency(&decoder->rotary, i, decoder->head_width);
-    hc_status status = network->owner.table->allocate(&network->owner, pairs * sizeof *floats, &memory, error);
-    if (status == HC_OK) {
-        network->frequencies = memory;
-        network->owner.table->write(&network->owner, memory, floats, pairs * sizeof *floats);
-    }
+        floats[i] = (float)hc_rotary_frequency(&whole->rotary, i, whole->head_width);
+    hc_status status = make_vector(network, floats, pairs, &network->frequencies, error);
     free(floats);
     return status;
 }
 
+/* Embedding, last norm and head. */
+static hc_status open_top(struct hc_network *network, struct hc_error *error)
+{
+    const struct hc_decoder *whole = &network->whole;
+    const struct hc_decoder_names *names = network->architecture->names;
+    const struct hc_share *share = &network->share;
+    const struct hc_matrix_shape shape = {whole->vocabulary, whole->width};
+    const struct hc_cut cut = hc_share_vocabulary_cut(share, whole);
+    const bool embeds = share->embeds || (whole->tied && share->decides);
+    hc_status status;
+    HC_TRY(open_matrix(network, top_name(names->embedding).text, shape, cut, share->embeds,
+                       embeds ? &network->embedding : NULL, error));
+    if (whole->tied)
+        network->head = share->decides ? network->embedding : NULL;
+    else
+        HC_TRY(open_matrix(network, top_name(names->head).text, shape, cut, false,
+                           share->decides ? &network->head : NULL, error));
+    HC_TRY(open_vector(network, top_name(names->norm).text, whole->width, (struct hc_range){0, whole->width},
+                       share->decides ? &network->norm : NULL, error));
+done:
+    return status;
+}
+
+/* All of the model is looked at, and this rank's share of it is opened. */
 static hc_status open_tensors(struct hc_network *network, struct hc_error *error)
 {
-    const struct hc_decoder *decoder = &network->decoder;
-    const struct hc_decoder_names *names = network->architecture->names;
-    const struct hc_matrix_shape shape = {decoder->vocabulary, decoder->width};
     hc_status status = HC_OK;
-    network->layers = calloc(decoder->layers, sizeof *network->layers);
+    network->layers = calloc(network->decoder.layers, sizeof *network->layers);
     if (!network->layers)
         return hc_no_memory(error);
     HC_TRY(make_frequencies(network, error));
-    HC_TRY(open_matrix(network, top_name(names->embedding).text, shape, true, &network->embedding, error));
-    if (decoder->tied)
-        network->head = network->embedding;
-    else
-        HC_TRY(open_matrix(network, top_name(names->head).text, shape, false, &network->head, error));
-    HC_TRY(open_vector(network, top_name(names->norm).text, decoder->width, &network->norm, error));
-    for (uint32_t i = 0; i < decoder->layers; i++)
+    HC_TRY(open_top(network, error));
+    for (uint32_t i = 0; i < network->whole.layers; i++)
         HC_TRY(open_layer(network, i, error));
 done:
     return status;
@@ -196,7 +249,7 @@ done:
 
 static void fill_info(struct hc_network *network)
 {
-    const struct hc_decoder *decoder = &network->decoder;
+    const struct hc_decoder *decoder = &network->whole;
     hc_network_info *info = &network->info;
     info->architecture = network->architecture->class_name;
     info->layers = decoder->layers;
@@ -219,28 +272,111 @@ static void give_back_memory(void)
 #endif
 }
 
-hc_status hc_network_load(const hc_context *context, const char *path, struct hc_network **out, struct hc_error *error)
+/* ---- Ranks ---------------------------------------------------------------------------------- */
+
+static hc_status make_shares(struct hc_network *network, const struct hc_placement *placement, int rank,
+                             struct hc_error *error)
 {
-    struct hc_network *network = calloc(1, sizeof *network);
-    hc_status status = network ? HC_OK : hc_no_memory(error);
-    *out = NULL;
-    if (!network)
-        return status;
+    const int ranks = placement->ranks;
+    network->logits_of = calloc((size_t)ranks, sizeof *network->logits_of);
+    hc_status status = network->logits_of ? HC_OK : hc_no_memory(error);
+    for (int r = 0; status == HC_OK && r < ranks; r++) {
+        struct hc_share share;
+        status = hc_share_make(&share, &network->whole, placement->split, r, ranks, placement->portions, error);
+        network->logits_of[r] = share.decides ? share.vocabulary.count : 0;
+        if (r == rank)
+            network->share = share;
+    }
+    network->decoder = hc_share_decoder(&network->share, &network->whole);
+    return status;
+}
+
+/* What the i-th rank of this process has of a model that is opened and configured. */
+static hc_status open_share(struct hc_network *network, const hc_context *context, const struct hc_placement *placement,
+                            int i, struct hc_error *error)
+{
+    hc_status status;
     network->kernels = context->kernels;
-    if (context->device && !(network->device = strdup(context->device)))
-        HC_TRY(hc_no_memory(error));
-    HC_TRY(hc_model_load(path, &network->model, error));
-    HC_TRY(configure(network, error));
-    HC_TRY(hc_tokenizer_load(network->model->source, &network->tokenizer, error));
+    if (!(network->device = strdup(placement->devices[i])))
+        return hc_no_memory(error);
+    HC_TRY(make_shares(network, placement, placement->first + i, error));
     HC_TRY(hc_backend_runtime(network->device, &network->owner, &network->kernels, 1, error));
     HC_TRY(open_tensors(network, error));
     HC_TRY(network->owner.table->finish(&network->owner, error));
-    fill_info(network);
-    give_back_memory();
-    *out = network;
-    network = NULL;
 done:
-    hc_network_close(network);
+    return status;
+}
+
+/* Opens the shares of all ranks of this process, one behind the other. */
+static hc_status open_shares(struct hc_network *first, const hc_context *context, const struct hc_placement *placement,
+                             struct hc_error *error)
+{
+    struct hc_network *network = first;
+    hc_status status = open_share(first, context, placement, 0, error);
+    for (int i = 1; status == HC_OK && i < placement->here; i++) {
+        if (!(network->next = calloc(1, sizeof *network)))
+            return hc_no_memory(error);
+        network = network->next;
+        network->model = first->model;
+        network->architecture = first->architecture;
+        network->whole = first->whole;
+        status = open_share(network, context, placement, i, error);
+    }
+    return status;
+}
+
+/* What has to be the same for every rank: the model, and how it is split. */
+static hc_status check_agreement(hc_context *context, const struct hc_model *model, struct hc_error *error)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1], text[HC_CHECKSUM_DIGITS + 64];
+    struct hc_checksum_stream *stream = hc_checksum_create();
+    if (!stream)
+        return hc_no_memory(error);
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        const struct hc_model_tensor *tensor = &model->tensors[i];
+        hc_checksum_add(stream, tensor->name, strlen(tensor->name) + 1);
+        hc_checksum_add(stream, tensor->info.shape, sizeof tensor->info.shape);
+        hc_checksum_add(stream, tensor->description.checksum, strlen(tensor->description.checksum) + 1);
+    }
+    hc_checksum_text(stream, checksum);
+    hc_checksum_destroy(stream);
+    snprintf(text, sizeof text, "%s %s %d", hc_version(), checksum, (int)context->split);
+    return hc_comm_agree(&context->comm, text, "the model, how it is split, and the version of hyperc", error);
+}
+
+static hc_status load(struct hc_network *network, hc_context *context, const char *path, bool alone,
+                      struct hc_error *error)
+{
+    struct hc_placement placement = {0};
+    hc_status status;
+    HC_TRY(hc_model_load(path, &network->model, error));
+    HC_TRY(configure(network, error));
+    HC_TRY(hc_tokenizer_load(network->model->source, &network->tokenizer, error));
+    if (!alone)
+        HC_TRY(check_agreement(context, network->model, error));
+    HC_TRY(hc_placement_make(&placement, context, alone, network->model, &network->whole, network->architecture->names,
+                             error));
+    HC_TRY(open_shares(network, context, &placement, error));
+    fill_info(network);
+done:
+    hc_placement_clear(&placement);
+    if (status != HC_OK && !alone)
+        hc_comm_abort(&context->comm, error->text);
+    return status;
+}
+
+hc_status hc_network_load(hc_context *context, const char *path, bool alone, struct hc_network **out,
+                          struct hc_error *error)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return hc_no_memory(error);
+    hc_status status = load(*out, context, path, alone, error);
+    give_back_memory();
+    if (status != HC_OK) {
+        hc_network_close(*out);
+        *out = NULL;
+    }
     return status;
 }
 
@@ -254,10 +390,8 @@ static void close_layer(struct hc_network *network, struct hc_network_layer *lay
         network->owner.table->release(&network->owner, layer->norms[n]);
 }
 
-void hc_network_close(hc_network *network)
+static void close_share(struct hc_network *network)
 {
-    if (!network)
-        return;
     for (uint32_t i = 0; network->layers && i < network->decoder.layers; i++)
         close_layer(network, &network->layers[i]);
     free(network->layers);
@@ -269,17 +403,35 @@ void hc_network_close(hc_network *network)
         network->owner.table->close_matrix(network->embedding);
         network->owner.table->destroy(&network->owner);
     }
-    hc_tokenizer_close(network->tokenizer);
-    hc_model_close(network->model);
+    free(network->logits_of);
     free(network->device);
     free(network);
+}
+
+void hc_network_close(hc_network *network)
+{
+    if (!network)
+        return;
+    struct hc_tokenizer *tokenizer = network->tokenizer;
+    struct hc_model *model = network->model;
+    for (struct hc_network *next; network; network = next) {
+        next = network->next;
+        close_share(network);
+    }
+    hc_tokenizer_close(tokenizer);
+    hc_model_close(model);
 }
 
 /* ---- The public interface ------------------------------------------------------------------- */
 
 hc_status hc_network_open(hc_context *context, const char *path, hc_network **network)
 {
-    return hc_network_load(context, path, network, &context->error);
+    return hc_network_load(context, path, false, network, &context->error);
+}
+
+int hc_network_ranks(const hc_network *network)
+{
+    return network->share.ranks;
 }
 
 void hc_network_info_get(const hc_network *network, hc_network_info *info)

@@ -5,36 +5,47 @@
 #include <hyperc/run.h>
 
 #include "context.h"
+#include "crew.h"
 #include "runtime.h"
 #include "tokenizer.h"
 
 struct hc_network_layer {
-    struct hc_matrix *matrices[HC_LAYER_MATRICES];
-    float *biases[HC_LAYER_MATRICES]; /* NULL: none */
-    float *norms[HC_LAYER_NORMS];     /* NULL: none */
+    struct hc_matrix *matrices[HC_LAYER_MATRICES]; /* NULL: none of it */
+    float *biases[HC_LAYER_MATRICES];              /* NULL: none */
+    float *norms[HC_LAYER_NORMS];                  /* NULL: none */
 };
 
+/* What one rank has of a network. The public handle is that of the first rank of this process; the others follow. */
 struct hc_network {
-    struct hc_model *model;
+    struct hc_network *next; /* that of the next rank of this process; owned */
+    struct hc_model *model;  /* the same for all of them, owned by the first, as the tokenizer */
     const struct hc_architecture *architecture;
-    struct hc_decoder decoder;
-    struct hc_tokenizer *tokenizer;     /* NULL: none */
-    struct hc_kernels kernels;          /* the owner's; the context that opened the network may be gone */
-    char *device;                       /* NULL: the CPU */
+    struct hc_decoder whole;   /* the model's */
+    struct hc_decoder decoder; /* as this rank sees it (share.h) */
+    struct hc_share share;
+    uint32_t *logits_of;            /* how many numbers of the vocabulary each rank decides by */
+    struct hc_tokenizer *tokenizer; /* NULL: none */
+    struct hc_kernels kernels;      /* the owner's; the context that opened the network may be gone */
+    char *device;
     struct hc_runtime owner;            /* of matrices and vectors */
-    struct hc_matrix *embedding, *head; /* the same if they are tied */
+    struct hc_matrix *embedding, *head; /* the same if they are tied, and both here; NULL: none of it */
     float *norm, *frequencies;          /* head_width / 2 of these: radians per position */
-    struct hc_network_layer *layers;
-    hc_network_info info;
+    struct hc_network_layer *layers;    /* this rank's */
+    uint64_t held_bytes;                /* of the tensors, as they are stored: what this rank has */
+    hc_network_info info;               /* of the model */
 };
 
-/* On the context's device. */
-hc_status hc_network_load(const hc_context *context, const char *path, struct hc_network **network,
+/* On the context's devices and ranks; or `alone` on the first device, in every process for itself. */
+hc_status hc_network_load(hc_context *context, const char *path, bool alone, struct hc_network **network,
                           struct hc_error *error);
 
+/* Of one rank, as networks are; that of the first rank runs the others. */
 struct hc_sequence {
+    struct hc_sequence *next; /* that of the next rank of this process; owned */
     hc_context *context;
     const struct hc_network *network;
+    struct hc_crew *crew; /* the threads of all ranks of this process; the first rank's; NULL: there is one */
+    struct hc_comm *comm; /* with the other ranks; NULL: alone */
     struct hc_runtime runtime;
     uint32_t length, room, batch; /* tokens: so far, at most, at once */
     uint64_t bytes;
@@ -42,10 +53,14 @@ struct hc_sequence {
     struct hc_cache *caches; /* of every layer; the array itself is the host's */
     /* Activations of a batch. */
     float *x, *normed, *queries, *keys, *values, *attended, *gate, *up, *turns;
-    float *logits; /* of the device; logits_room rows */
+    float *gathered, *part; /* the heads of all ranks; rows of o (share.h: output_by_rows) */
+    int32_t *tokens;        /* of the host, as rows of this rank's embedding; -1: not here */
+    float *logits;          /* of the device; logits_room rows */
     uint32_t logits_room;
     bool has_last;  /* logits of the last token stand at their beginning */
-    float *fetched; /* the same, on the host; NULL: never wanted */
+    float *fetched; /* of the host, the first fetched_room rows of them */
+    uint32_t fetched_room;
+    float *all_logits; /* of the host: a row, of all ranks; the first rank's; NULL: never wanted */
 };
 
 #endif

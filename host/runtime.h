@@ -9,8 +9,9 @@
 #ifndef HC_HOST_RUNTIME_H
 #define HC_HOST_RUNTIME_H
 
-#include "architecture.h"
+#include "comm.h"
 #include "model.h"
+#include "share.h"
 
 struct hc_matrix; /* of a runtime: a weight matrix, outputs x inputs, ready for products; shared, never changed */
 
@@ -96,19 +97,25 @@ struct hc_runtime_table {
     const char *name;
     void (*destroy)(struct hc_runtime *runtime);
 
-    /* Opens a matrix for this kind of runtime; it may outlive the runtime, not the model. `embedding`: rows of it are
-     * wanted, too. */
-    hc_status (*open_matrix)(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, bool embedding,
-                             struct hc_matrix **matrix, struct hc_error *error);
+    /* Opens a matrix, or what `cut` says of it (NULL: all), for this kind of runtime; it may outlive the runtime, not
+     * the model. The cut begins at a whole tile and ends at one, or where the matrix does; its columns, if they are not
+     * all, at Hadamard blocks (share.h). `embedding`: rows of it are wanted, too. */
+    hc_status (*open_matrix)(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, const struct hc_cut *cut,
+                             bool embedding, struct hc_matrix **matrix, struct hc_error *error);
     void (*close_matrix)(struct hc_matrix *matrix); /* NULL: nothing */
     const char *(*matrix_name)(const struct hc_matrix *matrix);
 
+    /* Of the device, in bytes. NULL: not known. */
+    hc_status (*free_memory)(struct hc_runtime *runtime, uint64_t *bytes, struct hc_error *error);
     /* Memory of the device, 64-byte aligned, with nothing in it. On the CPU, pages of a cache that are never used cost
      * nothing. */
     hc_status (*allocate)(struct hc_runtime *runtime, size_t bytes, void **memory, struct hc_error *error);
     void (*release)(struct hc_runtime *runtime, void *memory);
     void (*write)(struct hc_runtime *runtime, void *to, const void *from, size_t bytes);
     void (*read)(struct hc_runtime *runtime, const void *from, size_t bytes, void *to);
+    /* Before prepare: the other ranks, of which all do the same. `comm` outlives the runtime. Without it there is one
+     * rank, and none of the operations between ranks is called. */
+    hc_status (*join)(struct hc_runtime *runtime, struct hc_comm *comm, struct hc_error *error);
     /* Working memory for what comes; *bytes: how much there is now. */
     hc_status (*prepare)(struct hc_runtime *runtime, const struct hc_needs *needs, uint64_t *bytes,
                          struct hc_error *error);
@@ -119,7 +126,7 @@ struct hc_runtime_table {
     /* After the operations of a step that begin let through. */
     void (*end)(struct hc_runtime *runtime);
 
-    /* out: n x columns; tokens: n numbers of rows, on the host: those of the step. */
+    /* out: n x columns; tokens: n numbers of rows, on the host: those of the step. A negative one gives zeros. */
     void (*embed)(struct hc_runtime *runtime, const struct hc_matrix *matrix, const int32_t *tokens, uint32_t n,
                   float *out);
     /* Row by row: out = x / sqrt(mean(x^2) + epsilon) * gain; in place if out == x. */
@@ -146,6 +153,14 @@ struct hc_runtime_table {
     /* x += y, n numbers. */
     void (*add)(struct hc_runtime *runtime, float *x, const float *y, size_t n);
 
+    /* Between ranks. x becomes the sum over all ranks of theirs, the same everywhere. */
+    void (*all_reduce)(struct hc_runtime *runtime, float *x, size_t n);
+    void (*send)(struct hc_runtime *runtime, int to, const float *x, size_t n);
+    void (*receive)(struct hc_runtime *runtime, int from, float *x, size_t n);
+    /* to: n x to_width, zeros but for columns first .. first + width - 1, which are x, n x width (0: none). */
+    void (*place)(struct hc_runtime *runtime, const float *x, uint32_t n, uint32_t width, float *to, uint32_t to_width,
+                  uint32_t first);
+
     /* Queues a choice by `vocabulary` logits; *token is there after `finish`. False if this runtime does not choose so.
      */
     bool (*choose)(struct hc_runtime *runtime, const float *logits, uint32_t vocabulary, const struct hc_choice *choice,
@@ -158,6 +173,18 @@ struct hc_runtime_table {
 /* The CPU's. `kernels` must outlive it. */
 hc_status hc_runtime_cpu(struct hc_runtime *runtime, const struct hc_kernels *kernels, int threads,
                          struct hc_error *error);
+
+/* What every `join` does first: whether the devices of all ranks reach each other without the host, as GPUs do. Where
+ * some do not, sums go through hc_comm_all_reduce (HC_SUM_F32), once for every call, and what is sent through send and
+ * receive of the comm. */
+static inline hc_status hc_runtime_direct(struct hc_comm *comm, bool mine, bool *all, struct hc_error *error)
+{
+    int64_t missing = mine ? 0 : 1;
+    hc_status status =
+        hc_comm_all_reduce(comm, &missing, 1, HC_MAX_I64, "whether devices reach each other directly", error);
+    *all = status == HC_OK && missing == 0;
+    return status;
+}
 
 /* What the layers read, made by the operations of `table` where it is not x itself. */
 static inline const float *hc_input_make(struct hc_runtime *runtime, const struct hc_runtime_table *table,

@@ -17,6 +17,7 @@ struct cpu {
     const struct hc_kernels *kernels;
     int threads;
     struct hc_engine engine; /* of one thread: shared, it has no state of its own */
+    struct hc_comm *comm;    /* NULL: alone */
     /* Working memory: inputs of products for every layer; for every thread a transformed row, what products need, a
      * panel of decoded rows, and scores of attention, one behind the other. */
     uint8_t *memory, *inputs, *scratch;
@@ -68,11 +69,11 @@ static float *my_scores(const struct cpu *cpu)
 
 /* ---- Memory --------------------------------------------------------------------------------- */
 
-static hc_status open_matrix(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, bool embedding,
-                             struct hc_matrix **matrix, struct hc_error *error)
+static hc_status open_matrix(struct hc_runtime *runtime, const struct hc_model_tensor *tensor, const struct hc_cut *cut,
+                             bool embedding, struct hc_matrix **matrix, struct hc_error *error)
 {
     (void)runtime;
-    return hc_matrix_cpu_open(tensor, embedding, matrix, error);
+    return hc_matrix_cpu_open(tensor, cut, embedding, matrix, error);
 }
 
 static const char *matrix_name(const struct hc_matrix *matrix)
@@ -150,7 +151,8 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
 {
     struct cpu *cpu = cpu_of(runtime);
     const struct hc_decoder *decoder = needs->decoder;
-    size_t scores = (size_t)needs->context * (decoder->heads / decoder->key_value_heads) * sizeof(float);
+    const uint32_t group = decoder->key_value_heads > 0 ? decoder->heads / decoder->key_value_heads : 0;
+    size_t scores = (size_t)needs->context * group * sizeof(float);
     void *memory;
     cpu->row_bytes = cpu->product_bytes = cpu->panel_bytes = cpu->input_bytes = 0;
     for (size_t i = 0; i < needs->matrix_count; i++) {
@@ -373,20 +375,28 @@ static void linear(struct hc_runtime *runtime, const struct hc_linear *layers, u
     }
 }
 
+static void embed_row(struct cpu *cpu, const struct hc_matrix *matrix, uint32_t token, float *out)
+{
+    const float *row;
+    struct hc_error error;
+    hc_status status = hc_matrix_cpu_rows(matrix, &cpu->engine, token, 1, my_panel(cpu), &row, &error);
+    if (status == HC_OK)
+        memcpy(out, row, matrix->columns * sizeof *out);
+    else
+        keep_failure(cpu, status, &error);
+}
+
 static void embed(struct hc_runtime *runtime, const struct hc_matrix *matrix, const int32_t *tokens, uint32_t n,
                   float *out)
 {
     struct cpu *cpu = cpu_of(runtime);
 #pragma omp parallel for schedule(dynamic) num_threads(cpu->threads) if (n > 1)
     for (uint32_t i = 0; i < n; i++) {
-        const float *row;
-        struct hc_error error;
-        hc_status status =
-            hc_matrix_cpu_rows(matrix, &cpu->engine, (uint32_t)tokens[i], 1, my_panel(cpu), &row, &error);
-        if (status == HC_OK)
-            memcpy(out + (size_t)i * matrix->columns, row, matrix->columns * sizeof *out);
+        float *to = out + (size_t)i * matrix->columns;
+        if (tokens[i] >= 0)
+            embed_row(cpu, matrix, (uint32_t)tokens[i], to);
         else
-            keep_failure(cpu, status, &error);
+            memset(to, 0, matrix->columns * sizeof *to);
     }
 }
 
@@ -457,6 +467,53 @@ static void attend(struct hc_runtime *runtime, const struct hc_attention *attent
         attend_head(cpu, attention, i % heads, i / heads, queries, out);
 }
 
+/* ---- Between ranks -------------------------------------------------------------------------- */
+
+static hc_status join(struct hc_runtime *runtime, struct hc_comm *comm, struct hc_error *error)
+{
+    bool direct;
+    cpu_of(runtime)->comm = comm;
+    return hc_runtime_direct(comm, false, &direct, error);
+}
+
+static void all_reduce(struct hc_runtime *runtime, float *x, size_t n)
+{
+    struct cpu *cpu = cpu_of(runtime);
+    struct hc_error error;
+    hc_status status = hc_comm_all_reduce(cpu->comm, x, n, HC_SUM_F32, "the sum of activations", &error);
+    if (status != HC_OK)
+        keep_failure(cpu, status, &error);
+}
+
+static void send(struct hc_runtime *runtime, int to, const float *x, size_t n)
+{
+    struct cpu *cpu = cpu_of(runtime);
+    struct hc_error error;
+    hc_status status = cpu->comm->table->send(cpu->comm, to, x, n * sizeof *x, "activations for a layer", &error);
+    if (status != HC_OK)
+        keep_failure(cpu, status, &error);
+}
+
+static void receive(struct hc_runtime *runtime, int from, float *x, size_t n)
+{
+    struct cpu *cpu = cpu_of(runtime);
+    struct hc_error error;
+    hc_status status = cpu->comm->table->receive(cpu->comm, from, x, n * sizeof *x, "activations of a layer", &error);
+    if (status == HC_OK)
+        return;
+    keep_failure(cpu, status, &error);
+    memset(x, 0, n * sizeof *x);
+}
+
+static void place(struct hc_runtime *runtime, const float *x, uint32_t n, uint32_t width, float *to, uint32_t to_width,
+                  uint32_t first)
+{
+    (void)runtime;
+    memset(to, 0, (size_t)n * to_width * sizeof *to);
+    for (uint32_t i = 0; width > 0 && i < n; i++)
+        memcpy(to + (size_t)i * to_width + first, x + (size_t)i * width, width * sizeof *to);
+}
+
 /* ---- Steps ---------------------------------------------------------------------------------- */
 
 static bool begin(struct hc_runtime *runtime, const struct hc_step *step)
@@ -517,6 +574,7 @@ static const struct hc_runtime_table table = {
     .release = release,
     .write = copy_in,
     .read = copy_out,
+    .join = join,
     .prepare = prepare,
     .begin = begin,
     .end = end,
@@ -529,6 +587,10 @@ static const struct hc_runtime_table table = {
     .attend = attend,
     .gate = gate,
     .add = add,
+    .all_reduce = all_reduce,
+    .send = send,
+    .receive = receive,
+    .place = place,
     .choose = choose,
     .finish = finish,
 };

@@ -1,10 +1,14 @@
 /* Sequences of tokens: memory for them, and their evaluation batch by batch. */
 #include "arena.h"
 #include "backend.h"
+#include "candidates.h"
 #include "network.h"
 #include "sampler.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     DEFAULT_BATCH = 128,
@@ -36,7 +40,8 @@ static float *take_floats(struct hc_arena *arena, uint64_t rows, uint64_t width)
 /* The sizes are bounded by what `configure` allows, so that sums of products of two fit in 64 bits. */
 static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
 {
-    const struct hc_decoder *d = &sequence->network->decoder;
+    const struct hc_decoder *d = &sequence->network->decoder, *whole = &sequence->network->whole;
+    const struct hc_share *share = &sequence->network->share;
     const uint64_t n = sequence->batch, queries = (uint64_t)d->heads * d->head_width;
     const uint64_t keys = (uint64_t)d->key_value_heads * d->head_width;
     sequence->x = take_floats(arena, n, d->width);
@@ -48,6 +53,10 @@ static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
     sequence->gate = take_floats(arena, n, d->inner_width);
     sequence->up = take_floats(arena, n, d->inner_width);
     sequence->turns = take_floats(arena, n, d->head_width);
+    if (share->output_by_rows) {
+        sequence->gathered = take_floats(arena, n, (uint64_t)whole->heads * d->head_width);
+        sequence->part = take_floats(arena, n, share->output.count);
+    }
     for (uint32_t i = 0; i < d->layers; i++) {
         struct hc_cache *cache = &sequence->caches[i];
         cache->context = sequence->room;
@@ -60,14 +69,17 @@ static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
 static const struct hc_matrix **list_matrices(const struct hc_network *network, size_t *count)
 {
     const struct hc_matrix **list = malloc(((size_t)network->decoder.layers * HC_LAYER_MATRICES + 2) * sizeof *list);
+    const struct hc_matrix *const top[] = {network->embedding, network->head};
     *count = 0;
     if (!list)
         return NULL;
     for (uint32_t i = 0; i < network->decoder.layers; i++)
         for (unsigned m = 0; m < HC_LAYER_MATRICES; m++)
-            list[(*count)++] = network->layers[i].matrices[m];
-    list[(*count)++] = network->embedding;
-    list[(*count)++] = network->head;
+            if (network->layers[i].matrices[m])
+                list[(*count)++] = network->layers[i].matrices[m];
+    for (size_t i = 0; i < sizeof top / sizeof *top; i++)
+        if (top[i])
+            list[(*count)++] = top[i];
     return list;
 }
 
@@ -91,7 +103,8 @@ static hc_status allocate(struct hc_sequence *sequence, hc_type cache_type, stru
     struct hc_arena counted = {.alignment = 64}, arena = {.alignment = 64};
     void *memory;
     sequence->caches = calloc(decoder->layers, sizeof *sequence->caches);
-    if (!sequence->caches)
+    sequence->tokens = malloc(sequence->batch * sizeof *sequence->tokens);
+    if (!sequence->caches || !sequence->tokens)
         return hc_no_memory(error);
     for (uint32_t i = 0; i < decoder->layers; i++)
         sequence->caches[i].type = cache_type;
@@ -123,6 +136,99 @@ static hc_status make_room(struct hc_sequence *sequence, uint32_t rows, struct h
     return HC_OK;
 }
 
+/* ---- Ranks ---------------------------------------------------------------------------------- */
+
+/* That of a rank of this process. */
+static struct hc_sequence *member(struct hc_sequence *sequence, int rank)
+{
+    while (sequence->network->share.rank != rank)
+        sequence = sequence->next;
+    return sequence;
+}
+
+/* Runs work(user, rank) for all ranks of this process. A failure ends the other processes', too. */
+static hc_status on_all(struct hc_sequence *first, hc_crew_fn work, void *user, struct hc_error *error)
+{
+    if (first->crew)
+        return hc_crew_run(first->crew, work, user, error);
+    hc_status status = work(user, first->network->share.rank, error);
+    if (status != HC_OK && first->comm)
+        hc_comm_abort(first->comm, error->text);
+    return status;
+}
+
+/* Threads of ranks on the CPU, which share those of the context. */
+static int threads_of(const struct hc_sequence *first)
+{
+    int ranks = 0;
+    for (const struct hc_sequence *s = first; s; s = s->next)
+        ranks += hc_backend_is_cpu(s->network->device);
+    const int threads = first->context->threads / (ranks > 0 ? ranks : 1);
+    return threads > 0 ? threads : 1;
+}
+
+struct creation {
+    struct hc_sequence *first;
+    hc_type cache_type;
+    int threads;
+};
+
+static hc_status create_rank(void *user, int rank, struct hc_error *error)
+{
+    const struct creation *creation = user;
+    struct hc_sequence *s = member(creation->first, rank);
+    hc_status status;
+    HC_TRY(hc_backend_runtime(s->network->device, &s->runtime, &s->context->kernels, creation->threads, error));
+    if (s->comm)
+        HC_TRY(s->runtime.table->join(&s->runtime, s->comm, error));
+    HC_TRY(allocate(s, creation->cache_type, error));
+    HC_TRY(make_room(s, 1, error));
+done:
+    return status;
+}
+
+/* The sequences of all ranks of this process, without their memory. */
+static hc_status make_members(struct hc_sequence *first, const hc_sequence_options *options, struct hc_error *error)
+{
+    hc_context *context = first->context;
+    struct hc_sequence *s = first;
+    for (const struct hc_network *network = first->network; network; network = network->next) {
+        if (network != first->network && !(s = s->next = calloc(1, sizeof *s)))
+            return hc_no_memory(error);
+        s->context = context;
+        s->network = network;
+        s->room = options->context ? options->context : network->whole.context;
+        s->batch = options->batch ? options->batch : DEFAULT_BATCH;
+        s->batch = s->batch < MAX_BATCH ? s->batch : MAX_BATCH;
+        s->batch = s->batch < s->room ? s->batch : s->room;
+    }
+    return HC_OK;
+}
+
+/* Threads where the ranks are devices of this process, else the context's other processes. */
+static hc_status meet(struct hc_sequence *first, struct hc_error *error)
+{
+    struct hc_comm *comm = &first->context->comm;
+    const struct hc_share *share = &first->network->share;
+    if (share->ranks == 1)
+        return HC_OK;
+    if (!first->next && (comm->ranks != share->ranks || comm->rank != share->rank))
+        return hc_fail(error, HC_ERR_ARGUMENT, "the network is split over %d ranks, the context is rank %d of %d",
+                       share->ranks, comm->rank, comm->ranks);
+    if (!first->next) {
+        first->comm = comm;
+        return HC_OK;
+    }
+    hc_status status = hc_crew_create(&first->crew, share->ranks, comm->timeout, error);
+    for (struct hc_sequence *s = first; status == HC_OK && s; s = s->next)
+        s->comm = hc_crew_comm(first->crew, s->network->share.rank);
+    if (status == HC_OK) { /* the calling thread is the first rank's */
+        first->comm->go_on = comm->go_on;
+        first->comm->user = comm->user;
+    }
+    return status;
+}
+
 hc_status hc_sequence_create(hc_context *context, const hc_network *network, const hc_sequence_options *options,
                              hc_sequence **out)
 {
@@ -131,23 +237,19 @@ hc_status hc_sequence_create(hc_context *context, const hc_network *network, con
     if (!options)
         options = &defaults;
     struct hc_error *error = &context->error;
-    hc_sequence *sequence = NULL;
     *out = NULL;
-    hc_status status = check_options(options, &network->decoder, error);
+    hc_status status = check_options(options, &network->whole, error);
     if (status != HC_OK)
         return status;
-    sequence = calloc(1, sizeof *sequence);
+    hc_sequence *sequence = calloc(1, sizeof *sequence);
     if (!sequence)
         return hc_no_memory(error);
     sequence->context = context;
     sequence->network = network;
-    sequence->room = options->context ? options->context : network->decoder.context;
-    sequence->batch = options->batch ? options->batch : DEFAULT_BATCH;
-    sequence->batch = sequence->batch < MAX_BATCH ? sequence->batch : MAX_BATCH;
-    sequence->batch = sequence->batch < sequence->room ? sequence->batch : sequence->room;
-    HC_TRY(hc_backend_runtime(network->device, &sequence->runtime, &context->kernels, context->threads, error));
-    HC_TRY(allocate(sequence, options->cache_type, error));
-    HC_TRY(make_room(sequence, 1, error));
+    HC_TRY(make_members(sequence, options, error));
+    HC_TRY(meet(sequence, error));
+    struct creation creation = {sequence, options->cache_type, threads_of(sequence)};
+    HC_TRY(on_all(sequence, create_rank, &creation, error));
     *out = sequence;
     sequence = NULL;
 done:
@@ -155,19 +257,37 @@ done:
     return status;
 }
 
+/* Runtimes of several ranks end together. */
+static hc_status destroy_runtime(void *user, int rank, struct hc_error *error)
+{
+    struct hc_sequence *s = member(user, rank);
+    (void)error;
+    if (!s->runtime.table)
+        return HC_OK;
+    s->runtime.table->release(&s->runtime, s->memory);
+    s->runtime.table->release(&s->runtime, s->logits);
+    s->runtime.table->destroy(&s->runtime);
+    return HC_OK;
+}
+
 void hc_sequence_destroy(hc_sequence *sequence)
 {
+    struct hc_error error;
     if (!sequence)
         return;
-    if (sequence->runtime.table) {
-        sequence->runtime.table->release(&sequence->runtime, sequence->memory);
-        sequence->runtime.table->release(&sequence->runtime, sequence->logits);
-        sequence->runtime.table->destroy(&sequence->runtime);
+    on_all(sequence, destroy_runtime, sequence, &error);
+    hc_crew_destroy(sequence->crew);
+    for (struct hc_sequence *next; sequence; sequence = next) {
+        next = sequence->next;
+        free(sequence->caches);
+        free(sequence->tokens);
+        free(sequence->fetched);
+        free(sequence->all_logits);
+        free(sequence);
     }
-    free(sequence->caches);
-    free(sequence->fetched);
-    free(sequence);
 }
+
+/* ---- Evaluation ----------------------------------------------------------------------------- */
 
 static hc_status check_tokens(const struct hc_sequence *sequence, const int32_t *tokens, size_t count)
 {
@@ -178,78 +298,221 @@ static hc_status check_tokens(const struct hc_sequence *sequence, const int32_t 
         return hc_fail(error, HC_ERR_ARGUMENT, "%llu tokens after %u: the context holds %u", (unsigned long long)count,
                        sequence->length, sequence->room);
     for (size_t i = 0; i < count; i++)
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= sequence->network->decoder.vocabulary)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= sequence->network->whole.vocabulary)
             return hc_fail(error, HC_ERR_ARGUMENT, "token %d is not in 0 .. %u", (int)tokens[i],
-                           sequence->network->decoder.vocabulary - 1);
+                           sequence->network->whole.vocabulary - 1);
     return HC_OK;
 }
 
-static void evaluate(hc_sequence *sequence, const struct hc_step *step)
+/* Tokens as rows of this rank's embedding. */
+static void find_rows(struct hc_sequence *s, const int32_t *tokens, uint32_t count)
 {
-    const struct hc_runtime_table *run = sequence->runtime.table;
-    if (!run->begin(&sequence->runtime, step))
+    const struct hc_range *mine = &s->network->share.vocabulary;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t token = (uint32_t)tokens[i];
+        s->tokens[i] = token >= mine->first && token - mine->first < mine->count ? (int32_t)(token - mine->first) : -1;
+    }
+}
+
+static void run_step(struct hc_sequence *s, const struct hc_step *step)
+{
+    const struct hc_runtime_table *run = s->runtime.table;
+    if (!run->begin(&s->runtime, step))
         return;
-    sequence->network->architecture->evaluate(sequence, step->first, step->tokens, step->count, step->wanted);
-    run->end(&sequence->runtime);
+    s->network->architecture->evaluate(s, step->first, step->tokens, step->count, step->wanted);
+    run->end(&s->runtime);
+}
+
+/* Waits until rows of this rank's logits are there; s->fetched has them. */
+static hc_status fetch_logits(struct hc_sequence *s, uint32_t rows, struct hc_error *error)
+{
+    const struct hc_network *network = s->network;
+    const size_t row = network->logits_of[network->share.rank] * sizeof(float);
+    if (row > 0 && rows > s->fetched_room) {
+        float *fetched = malloc(rows * row);
+        if (!fetched)
+            return hc_no_memory(error);
+        free(s->fetched);
+        s->fetched = fetched;
+        s->fetched_room = rows;
+    }
+    if (row > 0 && rows > 0)
+        s->runtime.table->read(&s->runtime, s->logits, rows * row, s->fetched);
+    return s->runtime.table->finish(&s->runtime, error);
+}
+
+/* Puts what was fetched into rows of logits that all ranks have: threads write to the same ones, processes tell each
+ * other. */
+static hc_status join_logits(struct hc_sequence *s, uint32_t rows, float *logits, struct hc_error *error)
+{
+    const struct hc_network *network = s->network;
+    const struct hc_share *share = &network->share;
+    const uint32_t all = network->whole.vocabulary, mine = network->logits_of[share->rank];
+    size_t *bytes = NULL;
+    hc_status status = HC_OK;
+    for (uint32_t i = 0; mine > 0 && i < rows; i++)
+        memcpy(logits + (size_t)i * all + share->vocabulary.first, s->fetched + (size_t)i * mine,
+               mine * sizeof *logits);
+    if (s->comm != &s->context->comm)
+        return HC_OK;
+    if (!(bytes = malloc((size_t)share->ranks * sizeof *bytes)))
+        return hc_no_memory(error);
+    for (int r = 0; r < share->ranks; r++)
+        bytes[r] = network->logits_of[r] * sizeof *logits;
+    for (uint32_t i = 0; status == HC_OK && i < rows; i++, logits += all)
+        status = hc_comm_all_gather(s->comm, logits + share->vocabulary.first, logits, bytes, "logits", error);
+    free(bytes);
+    return status;
+}
+
+/* Waits for a step, and hands out its logits. */
+static hc_status take_logits(struct hc_sequence *s, uint32_t rows, float *logits, struct hc_error *error)
+{
+    const struct hc_runtime_table *run = s->runtime.table;
+    if (rows > 0 && logits && s->comm) {
+        hc_status status = fetch_logits(s, rows, error);
+        return status == HC_OK ? join_logits(s, rows, logits, error) : status;
+    }
+    if (rows > 0 && logits)
+        run->read(&s->runtime, s->logits, (size_t)rows * s->network->whole.vocabulary * sizeof *logits, logits);
+    return run->finish(&s->runtime, error);
+}
+
+struct evaluation {
+    struct hc_sequence *first;
+    const int32_t *tokens;
+    size_t count;
+    hc_logits which;
+    float *logits;
+};
+
+static hc_status evaluate_rank(void *user, int rank, struct hc_error *error)
+{
+    const struct evaluation *e = user;
+    struct hc_sequence *s = member(e->first, rank);
+    float *logits = e->logits;
+    hc_status status = HC_OK;
+    if (e->which == HC_LOGITS_ALL)
+        status = make_room(s, e->count < s->batch ? (uint32_t)e->count : s->batch, error);
+    for (size_t at = 0; status == HC_OK && at < e->count;) {
+        size_t rest = e->count - at;
+        uint32_t n = rest < s->batch ? (uint32_t)rest : s->batch;
+        uint32_t wanted = e->which == HC_LOGITS_ALL ? n : e->which == HC_LOGITS_LAST && n == rest ? 1 : 0;
+        find_rows(s, e->tokens + at, n);
+        run_step(s, &(struct hc_step){s->tokens, s->length + (uint32_t)at, n, wanted, true});
+        status = take_logits(s, wanted, logits, error);
+        logits = logits ? logits + (size_t)wanted * s->network->whole.vocabulary : NULL;
+        at += n;
+    }
+    return status;
 }
 
 hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count, hc_logits which, float *logits)
 {
-    struct hc_error *error = &sequence->context->error;
-    const uint32_t vocabulary = sequence->network->decoder.vocabulary, begin = sequence->length;
+    struct evaluation evaluation = {sequence, tokens, count, which, logits};
     hc_status status = check_tokens(sequence, tokens, count);
-    if (status == HC_OK && which == HC_LOGITS_ALL)
-        status = make_room(sequence, count < sequence->batch ? (uint32_t)count : sequence->batch, error);
-    for (size_t at = 0; status == HC_OK && at < count;) {
-        size_t rest = count - at;
-        uint32_t n = rest < sequence->batch ? (uint32_t)rest : sequence->batch;
-        uint32_t wanted = which == HC_LOGITS_ALL ? n : which == HC_LOGITS_LAST && n == rest ? 1 : 0;
-        evaluate(sequence, &(struct hc_step){tokens + at, sequence->length, n, wanted, true});
-        if (wanted > 0 && logits)
-            sequence->runtime.table->read(&sequence->runtime, sequence->logits,
-                                          (size_t)wanted * vocabulary * sizeof *logits, logits);
-        logits = logits ? logits + (size_t)wanted * vocabulary : NULL;
-        status = sequence->runtime.table->finish(&sequence->runtime, error);
-        sequence->length += n;
-        at += n;
-    }
+    if (status == HC_OK)
+        status = on_all(sequence, evaluate_rank, &evaluation, &sequence->context->error);
+    for (struct hc_sequence *s = sequence; s; s = s->next)
+        s->length += status == HC_OK ? (uint32_t)count : 0;
     sequence->has_last = status == HC_OK && which == HC_LOGITS_LAST;
-    if (status != HC_OK)
-        sequence->length = begin;
     return status;
 }
 
-/* Chooses by what is fetched from the device. */
-static hc_status choose_here(hc_sequence *sequence, hc_sampler *sampler, int32_t *token)
+/* ---- Choosing ------------------------------------------------------------------------------- */
+
+struct choosing {
+    struct hc_sequence *first;
+    uint32_t most; /* so many of the best are enough; 0: all are needed */
+};
+
+/* Makes the row of all ranks' logits out of the best of every process: nothing else can be chosen. */
+static hc_status join_best(struct hc_sequence *s, uint32_t most, float *logits, struct hc_error *error)
 {
-    const size_t bytes = sequence->network->decoder.vocabulary * sizeof *sequence->fetched;
-    if (!sequence->fetched && !(sequence->fetched = malloc(bytes)))
-        return hc_no_memory(&sequence->context->error);
-    sequence->runtime.table->read(&sequence->runtime, sequence->logits, bytes, sequence->fetched);
-    hc_status status = sequence->runtime.table->finish(&sequence->runtime, &sequence->context->error);
-    if (status == HC_OK)
-        *token = hc_sampler_choose(sampler, sequence->fetched);
+    const struct hc_network *network = s->network;
+    const struct hc_share *share = &network->share;
+    const size_t ranks = (size_t)share->ranks;
+    size_t *bytes = malloc(ranks * sizeof *bytes), count = 0;
+    struct hc_candidate *mine = malloc(most * sizeof *mine), *all = malloc(ranks * most * sizeof *all);
+    hc_status status = bytes && mine && all ? HC_OK : hc_no_memory(error);
+    if (status != HC_OK)
+        goto done;
+    for (size_t r = 0; r < ranks; r++) {
+        const uint32_t n = network->logits_of[r] < most ? network->logits_of[r] : most;
+        bytes[r] = n * sizeof *all;
+        count += n;
+    }
+    hc_candidates_best(s->fetched, network->logits_of[share->rank], (int32_t)share->vocabulary.first, most, mine);
+    HC_TRY(hc_comm_all_gather(s->comm, mine, all, bytes, "the most likely tokens", error));
+    for (uint32_t t = 0; t < network->whole.vocabulary; t++)
+        logits[t] = -INFINITY;
+    for (size_t i = 0; i < count; i++)
+        logits[all[i].token] = all[i].logit;
+done:
+    free(bytes);
+    free(mine);
+    free(all);
     return status;
+}
+
+static hc_status gather_rank(void *user, int rank, struct hc_error *error)
+{
+    const struct choosing *choosing = user;
+    struct hc_sequence *s = member(choosing->first, rank);
+    float *logits = choosing->first->all_logits;
+    hc_status status = fetch_logits(s, 1, error);
+    if (status != HC_OK)
+        return status;
+    if (choosing->most > 0 && s->comm == &s->context->comm)
+        return join_best(s, choosing->most, logits, error);
+    return join_logits(s, 1, logits, error);
+}
+
+/* Chooses by what is fetched from the devices. Processes choose what the first one does, whatever their seeds are. */
+static hc_status choose_here(hc_sequence *sequence, hc_sampler *sampler, uint32_t most, int32_t *token)
+{
+    struct hc_error *error = &sequence->context->error;
+    const size_t bytes = sequence->network->whole.vocabulary * sizeof *sequence->all_logits;
+    struct choosing choosing = {sequence, most};
+    if (!sequence->all_logits && !(sequence->all_logits = malloc(bytes)))
+        return hc_no_memory(error);
+    hc_status status = on_all(sequence, gather_rank, &choosing, error);
+    if (status != HC_OK)
+        return status;
+    *token = hc_sampler_choose(sampler, sequence->all_logits);
+    return sequence->crew || !sequence->comm
+               ? HC_OK
+               : hc_comm_broadcast(sequence->comm, 0, token, sizeof *token, "the next token", error);
+}
+
+/* How many of the best logits are enough for a choice; 0: all are needed. */
+static uint32_t enough(const struct hc_choice *choice)
+{
+    enum { MOST = 1024 };
+    return choice->temperature <= 0 ? 1 : choice->top_k <= MOST ? choice->top_k : 0;
 }
 
 hc_status hc_sequence_choose(hc_sequence *sequence, hc_sampler *sampler, int32_t *token)
 {
     const struct hc_runtime_table *run = sequence->runtime.table;
+    const uint32_t vocabulary = sequence->network->whole.vocabulary;
     struct hc_error *error = &sequence->context->error;
     struct hc_choice choice;
     if (!sequence->has_last)
         return hc_fail(error, HC_ERR_ARGUMENT, "there are no logits of a last token to choose by");
-    if (hc_sampler_vocabulary(sampler) != sequence->network->decoder.vocabulary)
+    if (hc_sampler_vocabulary(sampler) != vocabulary)
         return hc_fail(error, HC_ERR_ARGUMENT, "the sampler is for %u tokens, the model has %u",
-                       hc_sampler_vocabulary(sampler), sequence->network->decoder.vocabulary);
-    if (!hc_sampler_plan(sampler, &choice) ||
-        !run->choose(&sequence->runtime, sequence->logits, sequence->network->decoder.vocabulary, &choice, token))
-        return choose_here(sequence, sampler, token);
+                       hc_sampler_vocabulary(sampler), vocabulary);
+    const bool planned = hc_sampler_plan(sampler, &choice);
+    if (sequence->comm || !planned || !run->choose(&sequence->runtime, sequence->logits, vocabulary, &choice, token))
+        return choose_here(sequence, sampler, planned ? enough(&choice) : 0, token);
     hc_status status = run->finish(&sequence->runtime, error);
     if (status == HC_OK)
         hc_sampler_chosen(sampler);
     return status;
 }
+
+/* ---- The rest ------------------------------------------------------------------------------- */
 
 uint32_t hc_sequence_length(const hc_sequence *sequence)
 {
@@ -262,11 +525,41 @@ hc_status hc_sequence_cut(hc_sequence *sequence, uint32_t length)
         return hc_fail(&sequence->context->error, HC_ERR_ARGUMENT, "cannot cut %u tokens to %u", sequence->length,
                        length);
     sequence->has_last = sequence->has_last && length == sequence->length;
-    sequence->length = length;
+    for (struct hc_sequence *s = sequence; s; s = s->next)
+        s->length = length;
     return HC_OK;
 }
 
 uint64_t hc_sequence_bytes(const hc_sequence *sequence)
 {
-    return sequence->bytes;
+    uint64_t bytes = 0;
+    for (const struct hc_sequence *s = sequence; s; s = s->next)
+        bytes += s->bytes;
+    return bytes;
+}
+
+static hc_rank_use use_of(const struct hc_sequence *s)
+{
+    hc_rank_use use = {.weight_bytes = s->network->held_bytes, .sequence_bytes = s->bytes};
+    snprintf(use.device, sizeof use.device, "%s", s->network->device);
+    return use;
+}
+
+hc_status hc_sequence_use(hc_sequence *sequence, hc_rank_use *uses)
+{
+    const size_t ranks = (size_t)sequence->network->share.ranks;
+    struct hc_error *error = &sequence->context->error;
+    for (const struct hc_sequence *s = sequence; s; s = s->next)
+        uses[s->network->share.rank] = use_of(s);
+    if (sequence->crew || !sequence->comm)
+        return HC_OK;
+    size_t *bytes = malloc(ranks * sizeof *bytes);
+    if (!bytes)
+        return hc_no_memory(error);
+    for (size_t r = 0; r < ranks; r++)
+        bytes[r] = sizeof *uses;
+    hc_status status = hc_comm_all_gather(sequence->comm, &uses[sequence->comm->rank], uses, bytes,
+                                          "how much memory the ranks take", error);
+    free(bytes);
+    return status;
 }

@@ -1,5 +1,8 @@
 /* A decoder-only transformer as a sequence of operations: RMSNorm, rotary positions, grouped-query attention, SwiGLU
  * (Touvron et al., arXiv 2302.13971; what its descendants add is marked).
+ *
+ * Every rank runs it with what it has of the network (share.h). Where tensors are split, activations are the same on
+ * all of them but between the rows of one matrix and the columns of the next.
  */
 #include "decoder.h"
 
@@ -43,17 +46,58 @@ static void norm_heads(struct hc_sequence *s, const struct hc_network_layer *lay
               d->norm_epsilon, s->keys);
 }
 
-/* x += o(attention(norm(x))) */
-static void attention(struct hc_sequence *s, const struct hc_network_layer *layer, const struct hc_attention *where)
+static bool splits_tensors(const struct hc_share *share)
+{
+    return share->ranks > 1 && share->split == HC_SPLIT_TENSORS;
+}
+
+static bool splits_layers(const struct hc_share *share)
+{
+    return share->ranks > 1 && share->split == HC_SPLIT_LAYERS;
+}
+
+/* x += what a matrix gives, of which every rank may have some columns, or none. */
+static void add_product(struct hc_sequence *s, const struct hc_linear *layer, const struct hc_input *input, uint32_t n)
+{
+    const uint32_t width = s->network->decoder.width;
+    const struct hc_runtime_table *run = s->runtime.table;
+    if (layer->matrix)
+        run->linear(&s->runtime, layer, 1, input, n);
+    else
+        run->place(&s->runtime, NULL, n, 0, s->normed, width, 0);
+    if (splits_tensors(&s->network->share))
+        run->all_reduce(&s->runtime, s->normed, (size_t)n * width);
+    run->add(&s->runtime, s->x, s->normed, (size_t)n * width);
+}
+
+/* x += o(the heads of all ranks), of which every rank has some rows. */
+static void add_output_rows(struct hc_sequence *s, const struct hc_network_layer *layer, uint32_t n)
+{
+    const struct hc_network *network = s->network;
+    const struct hc_share *share = &network->share;
+    const uint32_t width = network->decoder.width, head = network->decoder.head_width;
+    const uint32_t all = network->whole.heads * head;
+    const struct hc_runtime_table *run = s->runtime.table;
+    const struct hc_linear output = linear_of(layer, HC_OUTPUT, s->part);
+    const struct hc_input gathered = {.x = s->gathered, .columns = all};
+    run->place(&s->runtime, s->attended, n, share->heads.count * head, s->gathered, all, share->heads.first * head);
+    run->all_reduce(&s->runtime, s->gathered, (size_t)n * all);
+    if (output.matrix)
+        run->linear(&s->runtime, &output, 1, &gathered, n);
+    run->place(&s->runtime, s->part, n, share->output.count, s->normed, width, share->output.first);
+    run->all_reduce(&s->runtime, s->normed, (size_t)n * width);
+    run->add(&s->runtime, s->x, s->normed, (size_t)n * width);
+}
+
+/* attended = attention(norm(x)), of the heads that are here. */
+static void attend(struct hc_sequence *s, const struct hc_network_layer *layer, const struct hc_attention *where)
 {
     const struct hc_decoder *d = where->decoder;
     const struct hc_runtime_table *run = s->runtime.table;
     const uint32_t n = where->count;
     const struct hc_linear inputs[] = {linear_of(layer, HC_QUERY, s->queries), linear_of(layer, HC_KEY, s->keys),
                                        linear_of(layer, HC_VALUE, s->values)};
-    const struct hc_linear output = linear_of(layer, HC_OUTPUT, s->normed);
     const struct hc_input normed = norm_of(s, s->x, layer->norms[HC_NORM_ATTENTION]);
-    const struct hc_input attended = {.x = s->attended, .columns = d->heads * d->head_width};
     run->linear(&s->runtime, inputs, 3, &normed, n);
     if (d->head_norms)
         norm_heads(s, layer, n);
@@ -61,36 +105,67 @@ static void attention(struct hc_sequence *s, const struct hc_network_layer *laye
     run->rotate(&s->runtime, s->keys, n, d->key_value_heads, d->head_width, s->turns);
     run->remember(&s->runtime, where, s->keys, s->values);
     run->attend(&s->runtime, where, s->queries, s->attended);
-    run->linear(&s->runtime, &output, 1, &attended, n);
-    run->add(&s->runtime, s->x, s->normed, (size_t)n * d->width);
+}
+
+/* x += o(attention(norm(x))) */
+static void attention(struct hc_sequence *s, const struct hc_network_layer *layer, const struct hc_attention *where)
+{
+    const struct hc_decoder *d = where->decoder;
+    const struct hc_linear output = linear_of(layer, HC_OUTPUT, s->normed);
+    const struct hc_input attended = {.x = s->attended, .columns = d->heads * d->head_width};
+    if (d->heads > 0)
+        attend(s, layer, where);
+    if (s->network->share.output_by_rows)
+        add_output_rows(s, layer, where->count);
+    else
+        add_product(s, &output, &attended, where->count);
 }
 
 /* x += down(silu(gate(norm(x))) * up(norm(x))) */
 static void inner(struct hc_sequence *s, const struct hc_network_layer *layer, uint32_t n)
 {
     const struct hc_decoder *d = &s->network->decoder;
-    const struct hc_runtime_table *run = s->runtime.table;
     const struct hc_linear inputs[] = {linear_of(layer, HC_GATE, s->gate), linear_of(layer, HC_UP, s->up)};
     const struct hc_linear output = linear_of(layer, HC_DOWN, s->normed);
     const struct hc_input normed = norm_of(s, s->x, layer->norms[HC_NORM_INNER]);
     const struct hc_input gated = {.x = s->gate, .up = s->up, .columns = d->inner_width, .ready = s->gate};
-    run->linear(&s->runtime, inputs, 2, &normed, n);
-    run->linear(&s->runtime, &output, 1, &gated, n);
-    run->add(&s->runtime, s->x, s->normed, (size_t)n * d->width);
+    if (d->inner_width > 0)
+        s->runtime.table->linear(&s->runtime, inputs, 2, &normed, n);
+    add_product(s, &output, &gated, n);
+}
+
+/* x = the embeddings of tokens, or what the layers before have made of them. */
+static void begin(struct hc_sequence *s, const int32_t *tokens, uint32_t n)
+{
+    const struct hc_network *network = s->network;
+    const struct hc_share *share = &network->share;
+    const uint32_t width = network->decoder.width;
+    const struct hc_runtime_table *run = s->runtime.table;
+    if (share->embeds)
+        run->embed(&s->runtime, network->embedding, tokens, n, s->x);
+    else if (splits_tensors(share))
+        run->place(&s->runtime, NULL, n, 0, s->x, width, 0);
+    else
+        run->receive(&s->runtime, share->rank - 1, s->x, (size_t)n * width);
+    if (splits_tensors(share))
+        run->all_reduce(&s->runtime, s->x, (size_t)n * width);
 }
 
 void hc_decoder_evaluate(struct hc_sequence *s, uint32_t first, const int32_t *tokens, uint32_t count, uint32_t wanted)
 {
     const struct hc_network *network = s->network;
+    const struct hc_share *share = &network->share;
     const struct hc_decoder *d = &network->decoder;
     const struct hc_runtime_table *run = s->runtime.table;
-    run->embed(&s->runtime, network->embedding, tokens, count, s->x);
+    begin(s, tokens, count);
     run->turns(&s->runtime, first, count, network->frequencies, d->head_width / 2, s->turns);
     for (uint32_t i = 0; i < d->layers; i++) {
         attention(s, &network->layers[i], &(struct hc_attention){d, &s->caches[i], first, count});
         inner(s, &network->layers[i], count);
     }
-    if (wanted == 0)
+    if (splits_layers(share) && share->rank < share->ranks - 1)
+        run->send(&s->runtime, share->rank + 1, s->x, (size_t)count * d->width);
+    if (wanted == 0 || !share->decides)
         return;
     const struct hc_linear head = {network->head, NULL, s->logits};
     const struct hc_input normed = norm_of(s, s->x + (size_t)(count - wanted) * d->width, network->norm);

@@ -9,7 +9,9 @@
 struct bench_state {
     hc_sequence_options sequence;
     uint32_t prompt, predict, repeats;
+    struct sharing sharing;
     struct running model;
+    hc_rank_use *uses; /* of every rank */
     int32_t *tokens;
     float *logits;
 };
@@ -25,6 +27,8 @@ static const struct option_spec specs[] = {
     {"predict", "N", "tokens that are evaluated one by one (128); 0: none", 'n'},
     {"repeats", "N", "how often (3), after one time that does not count", 'r'},
     CACHE_SPEC,
+    SPLIT_SPEC,
+    LAYERS_SPEC,
     {NULL, NULL, NULL, 0},
 };
 
@@ -49,6 +53,10 @@ static bool set(const char *name, const char *value, void *handle)
         return take_count(name, value, 0, &state->predict);
     if (strcmp(name, "repeats") == 0)
         return take_count(name, value, 1, &state->repeats);
+    if (strcmp(name, "split") == 0)
+        return take_split(name, value, &state->sharing);
+    if (strcmp(name, "gpu-layers") == 0)
+        return take_layers(name, value, &state->sharing);
     return take_cache(name, value, &state->sequence.cache_type);
 }
 
@@ -111,16 +119,38 @@ static json_t *speed_json(const struct speed *speed)
                      json_figure(speed->mean), "deviation", json_figure(speed->deviation));
 }
 
+static json_t *uses_json(const struct bench_state *state)
+{
+    json_t *list = json_array();
+    for (int r = 0; r < hc_network_ranks(state->model.network); r++)
+        json_append(&list, json_pack("{s:s, s:I, s:I}", "device", state->uses[r].device, "weight_bytes",
+                                     (json_int_t)state->uses[r].weight_bytes, "sequence_bytes",
+                                     (json_int_t)state->uses[r].sequence_bytes));
+    return list;
+}
+
 static int print_speeds_json(const struct bench_state *state, const char *path, const struct speed *prompt,
                              const struct speed *predict)
 {
     const hc_network_info *info = &state->model.info;
-    return print_json(json_pack(
-        "{s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "model", json_text(path), "architecture",
-        json_text(info->architecture), "weights", (json_int_t)info->weights, "stored_bytes",
-        (json_int_t)info->stored_bytes, "sequence_bytes", (json_int_t)hc_sequence_bytes(state->model.sequence),
-        "context", (json_int_t)state->sequence.context, "peak_resident_bytes", json_figure(peak_memory()), "repeats",
-        (json_int_t)state->repeats, "prompt", speed_json(prompt), "predict", speed_json(predict)));
+    return print_json(json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:o}", "model", json_text(path),
+                                "architecture", json_text(info->architecture), "weights", (json_int_t)info->weights,
+                                "stored_bytes", (json_int_t)info->stored_bytes, "sequence_bytes",
+                                (json_int_t)hc_sequence_bytes(state->model.sequence), "context",
+                                (json_int_t)state->sequence.context, "peak_resident_bytes", json_figure(peak_memory()),
+                                "repeats", (json_int_t)state->repeats, "prompt", speed_json(prompt), "predict",
+                                speed_json(predict), "ranks", uses_json(state)));
+}
+
+/* Of several ranks what each holds. */
+static void print_uses(const struct bench_state *state)
+{
+    const int ranks = hc_network_ranks(state->model.network);
+    char weights[32], sequence[32];
+    for (int r = 0; ranks > 1 && r < ranks; r++)
+        printf("rank %d, %s: weights %s, sequence %s\n", r, state->uses[r].device,
+               human_bytes((double)state->uses[r].weight_bytes, weights),
+               human_bytes((double)state->uses[r].sequence_bytes, sequence));
 }
 
 static void print_speed(const char *what, const struct speed *speed)
@@ -139,6 +169,7 @@ static int print_speeds(const struct bench_state *state, const char *path, const
            human_bytes((double)info->stored_bytes, stored));
     printf("sequence of %u tokens: %s; resident at the peak, mapped files included: %s\n", state->sequence.context,
            human_bytes((double)hc_sequence_bytes(state->model.sequence), sequence), human_bytes(peak_memory(), peak));
+    print_uses(state);
     print_speed("prompt", prompt);
     print_speed("predict", predict);
     if (predict->tokens)
@@ -158,11 +189,14 @@ static hc_status measure(struct bench_state *state, struct speed *prompt, struct
         return status;
     state->tokens = calloc(most, sizeof *state->tokens);
     state->logits = calloc(state->model.info.vocabulary, sizeof *state->logits);
-    if (!state->tokens || !state->logits)
+    state->uses = calloc((size_t)hc_network_ranks(state->model.network), sizeof *state->uses);
+    if (!state->tokens || !state->logits || !state->uses)
         return HC_ERR_MEMORY;
     fill_tokens(state, most);
     status = time_often(state, state->prompt, state->prompt, prompt);
-    return status == HC_OK ? time_often(state, state->predict, 1, predict) : status;
+    if (status == HC_OK)
+        status = time_often(state, state->predict, 1, predict);
+    return status == HC_OK ? hc_sequence_use(state->model.sequence, state->uses) : status;
 }
 
 static int run(const struct common_options *common, int count, char **operands, void *handle)
@@ -172,14 +206,16 @@ static int run(const struct common_options *common, int count, char **operands, 
     (void)count;
     if (state->prompt == 0 && state->predict == 0)
         return report_failure(common, HC_ERR_ARGUMENT, "bench needs something to do: -p N or -n N");
-    hc_status status = running_open(&state->model, common, operands[0]);
+    hc_status status = running_open(&state->model, common, &state->sharing, operands[0]);
     if (status == HC_OK)
         status = measure(state, &prompt, &predict);
-    int code = status != HC_OK ? running_failure(&state->model, common, status)
-               : common->json  ? print_speeds_json(state, operands[0], &prompt, &predict)
-                               : print_speeds(state, operands[0], &prompt, &predict);
+    int code = status != HC_OK      ? running_failure(&state->model, common, status)
+               : program_rank() > 0 ? EXIT_DONE
+               : common->json       ? print_speeds_json(state, operands[0], &prompt, &predict)
+                                    : print_speeds(state, operands[0], &prompt, &predict);
     free(state->tokens);
     free(state->logits);
+    free(state->uses);
     running_close(&state->model);
     return code;
 }
@@ -194,4 +230,5 @@ const struct command command_bench = {
     .begin = begin,
     .set = set,
     .run = run,
+    .over_ranks = true,
 };

@@ -239,7 +239,7 @@ static int run(const struct common_options *common, int count, char **operands, 
 {
     struct chat_state *state = handle;
     (void)count;
-    hc_status status = running_open(&state->model, common, operands[0]);
+    hc_status status = running_open(&state->model, common, &state->options.sharing, operands[0]);
     int code = status == HC_OK ? talk(state, common) : running_failure(&state->model, common, status);
     if (state->count)
         drop_turns(state, 0, state->count);

@@ -93,6 +93,8 @@ static int report(struct generate_state *state, const struct common_options *com
 {
     const struct generation *generation = &state->generation;
     size_t written = (size_t)generation->written;
+    if (program_rank() > 0)
+        return EXIT_DONE;
     if (common->json) {
         json_t *json = json_pack("{s:o, s:o, s:o}", "text", json_text(state->stream.text ? state->stream.text : ""),
                                  "tokens", token_list(generation->tokens + generation->count - written, written),
@@ -113,8 +115,9 @@ static int write_text(struct generate_state *state, const struct common_options 
 {
     struct generation *generation = &state->generation;
     bool streamed = true, first = state->file ? state->text.count == 0 : !*state->prompt;
-    state->stream =
-        (struct stream){.print = !common->json, .stops = state->options.stops, .stop_count = state->options.stop_count};
+    state->stream = (struct stream){.print = !common->json && program_rank() == 0,
+                                    .stops = state->options.stops,
+                                    .stop_count = state->options.stop_count};
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of its write, with a message */
     catch_stop();
     hc_status status = generation_read(generation, state->tokens.ids, state->tokens.count);
@@ -136,7 +139,7 @@ static int run(const struct common_options *common, int count, char **operands, 
         return report_failure(common, HC_ERR_ARGUMENT, "generate needs one prompt: -p TEXT or -f FILE");
     if (state->file && !text_read(&state->text, state->file, message, sizeof message))
         return report_failure(common, HC_ERR_IO, message);
-    hc_status status = running_open(&state->model, common, operands[0]);
+    hc_status status = running_open(&state->model, common, &state->options.sharing, operands[0]);
     int code = status == HC_OK ? prepare(state, common) : running_failure(&state->model, common, status);
     if (code == EXIT_DONE)
         code = write_text(state, common);
@@ -159,4 +162,5 @@ const struct command command_generate = {
     .begin = begin,
     .set = set,
     .run = run,
+    .over_ranks = true,
 };

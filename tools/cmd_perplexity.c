@@ -14,6 +14,7 @@ struct perplexity_state {
     enum protocol protocol;
     const char *file, *against;
     uint32_t chunks;
+    struct sharing sharing;
     struct text text;
     struct windows windows;
     struct running models[2]; /* the second is the reference */
@@ -31,6 +32,8 @@ static const struct option_spec specs[] = {
     {"chunks", "N", "windows at most (all)", 0},
     {"against", "DIR0", "also tell how far the model is from this one", 0},
     CACHE_SPEC,
+    SPLIT_SPEC,
+    LAYERS_SPEC,
     {NULL, NULL, NULL, 0},
 };
 
@@ -67,6 +70,10 @@ static bool set(const char *name, const char *value, void *handle)
         return take_count(name, value, 1, &state->chunks);
     if (strcmp(name, "cache") == 0)
         return take_cache(name, value, &state->sequence.cache_type);
+    if (strcmp(name, "split") == 0)
+        return take_split(name, value, &state->sharing);
+    if (strcmp(name, "gpu-layers") == 0)
+        return take_layers(name, value, &state->sharing);
     if (strcmp(name, "file") == 0)
         state->file = value;
     else
@@ -206,6 +213,8 @@ static int report(struct perplexity_state *state, const struct common_options *c
         figures.drift_percentile = percentile_of(&state->scores.drift, 0.999);
         figures.agreement = agreement_of(&state->scores);
     }
+    if (program_rank() > 0)
+        return EXIT_DONE;
     return common->json ? print_figures_json(state, &figures) : print_figures(state, &figures);
 }
 
@@ -240,14 +249,16 @@ static int prepare(struct perplexity_state *state, const struct common_options *
 
 static int open_models(struct perplexity_state *state, const struct common_options *common, const char *path)
 {
-    const char *paths[] = {path, state->against};
-    state->model_count = state->against ? 2 : 1;
-    for (size_t m = 0; m < state->model_count; m++) {
-        hc_status status = running_open(&state->models[m], common, paths[m]);
-        if (status != HC_OK)
-            return running_failure(&state->models[m], common, status);
-    }
-    return EXIT_DONE;
+    struct running *models = state->models;
+    hc_status status = running_open(&models[0], common, &state->sharing, path);
+    if (status != HC_OK)
+        return running_failure(&models[0], common, status);
+    state->model_count = 1;
+    if (!state->against)
+        return EXIT_DONE;
+    state->model_count = 2;
+    status = running_open_beside(&models[1], &models[0], state->against);
+    return status == HC_OK ? EXIT_DONE : running_failure(&models[1], common, status);
 }
 
 static int run(const struct common_options *common, int count, char **operands, void *handle)
@@ -269,7 +280,7 @@ static int run(const struct common_options *common, int count, char **operands, 
     }
     scores_free(&state->scores);
     windows_free(&state->windows);
-    for (size_t m = 0; m < 2; m++) {
+    for (size_t m = 2; m-- > 0;) {
         free(state->logits[m]);
         running_close(&state->models[m]);
     }
@@ -287,4 +298,5 @@ const struct command command_perplexity = {
     .begin = begin,
     .set = set,
     .run = run,
+    .over_ranks = true,
 };

@@ -20,6 +20,8 @@ const struct option_spec generation_specs[] = {
     {"seed", "N", "seed of the choices (default: drawn, and told)", 0},
     {"stop", "TEXT", "end before this text (may be repeated)", 0},
     CACHE_SPEC,
+    SPLIT_SPEC,
+    LAYERS_SPEC,
     {NULL, NULL, NULL, 0},
 };
 
@@ -66,6 +68,10 @@ bool generation_set(struct generation_options *options, const char *name, const 
         return take_cache(name, value, &options->sequence.cache_type);
     if (strcmp(name, "stop") == 0)
         return set_stop(options, value);
+    if (strcmp(name, "split") == 0)
+        return take_split(name, value, &options->sharing);
+    if (strcmp(name, "gpu-layers") == 0)
+        return take_layers(name, value, &options->sharing);
     options->seed_given = true;
     return take_seed(name, value, &sampling->seed);
 }
@@ -125,6 +131,15 @@ static hc_status evaluate(struct generation *generation, const int32_t *tokens, 
     return status;
 }
 
+/* Where other processes have some of the layers, this is what waits for them. */
+static hc_status choose(const struct generation *generation, int32_t *token, struct pace *pace)
+{
+    double begin = seconds_now();
+    hc_status status = hc_sequence_choose(generation->model->sequence, generation->sampler, token);
+    pace->seconds += seconds_now() - begin;
+    return status;
+}
+
 /* How many of these tokens the sequence has already: at most all but the last, whose logits are wanted. */
 static uint32_t known(const struct generation *generation, const int32_t *tokens, size_t count)
 {
@@ -163,7 +178,7 @@ static hc_status take_next(struct generation *generation, bool fresh, int32_t *t
             evaluate(generation, &generation->tokens[generation->count - 1], 1, HC_LOGITS_LAST, &generation->writing);
     generation->ending = stop_asked() ? ENDING_INTERRUPT : ENDING_MOST;
     if (status == HC_OK && generation->ending == ENDING_MOST)
-        status = hc_sequence_choose(generation->model->sequence, generation->sampler, token);
+        status = choose(generation, token, fresh ? &generation->reading : &generation->writing);
     if (status != HC_OK || generation->ending != ENDING_MOST)
         return status;
     if (hc_token_ends(generation->model->network, *token)) {

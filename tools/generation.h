@@ -15,6 +15,7 @@ struct generation_options {
     bool endless;
     const char *stops[MAX_STOPS];
     size_t stop_count;
+    struct sharing sharing;
 };
 
 extern const struct option_spec generation_specs[];

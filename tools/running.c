@@ -4,14 +4,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-hc_status running_open(struct running *running, const struct common_options *common, const char *path)
+/* The devices that were asked for and the CPU behind them, or the CPU alone; to be freed. */
+static char *devices_apart(const struct common_options *common, const struct sharing *sharing)
 {
-    hc_status status = open_plain_context(common, &running->context);
-    if (status == HC_OK)
-        status = hc_network_open(running->context, path, &running->network);
+    const char *device = common->device ? common->device : "cuda";
+    char *list = malloc(strlen(device) + sizeof ",cpu");
+    if (list && sharing->layers == 0)
+        strcpy(list, "cpu");
+    else if (list)
+        sprintf(list, "%s,cpu", device);
+    return list;
+}
+
+static hc_status open_shared_context(const struct common_options *common, const struct sharing *sharing,
+                                     hc_context **context)
+{
+    struct common_options with = *common;
+    char *devices = NULL;
+    *context = NULL;
+    with.split = sharing->split;
+    with.device_layers = sharing->apart ? sharing->layers : 0;
+    if (sharing->apart && !(with.device = devices = devices_apart(common, sharing)))
+        return HC_ERR_MEMORY;
+    hc_status status = open_plain_context(&with, context);
+    free(devices);
+    return status;
+}
+
+static hc_status open_network(struct running *running, const char *path)
+{
+    hc_status status = hc_network_open(running->context, path, &running->network);
     if (status == HC_OK)
         hc_network_info_get(running->network, &running->info);
     return status;
+}
+
+hc_status running_open(struct running *running, const struct common_options *common, const struct sharing *sharing,
+                       const char *path)
+{
+    hc_status status = open_shared_context(common, sharing, &running->context);
+    return status == HC_OK ? open_network(running, path) : status;
+}
+
+hc_status running_open_beside(struct running *running, const struct running *other, const char *path)
+{
+    running->context = other->context;
+    running->guest = true;
+    return open_network(running, path);
 }
 
 hc_status running_begin(struct running *running, const hc_sequence_options *options)
@@ -23,7 +62,8 @@ void running_close(struct running *running)
 {
     hc_sequence_destroy(running->sequence);
     hc_network_close(running->network);
-    hc_context_destroy(running->context);
+    if (!running->guest)
+        hc_context_destroy(running->context);
     *running = (struct running){0};
 }
 
@@ -122,4 +162,20 @@ bool take_cache(const char *name, const char *value, hc_type *type)
             return true;
         }
     return bad_value(name, "f16, f32 or i8", value);
+}
+
+bool take_split(const char *name, const char *value, struct sharing *sharing)
+{
+    sharing->split = strcmp(value, "layers") == 0 ? HC_SPLIT_LAYERS : HC_SPLIT_TENSORS;
+    return sharing->split == HC_SPLIT_LAYERS || strcmp(value, "tensors") == 0 ||
+           bad_value(name, "tensors or layers", value);
+}
+
+bool take_layers(const char *name, const char *value, struct sharing *sharing)
+{
+    uint64_t count = 0;
+    bool fit = strcmp(value, "auto") == 0, good = fit || parse_count(value, INT32_MAX, &count);
+    sharing->apart = true;
+    sharing->layers = fit ? HC_LAYERS_THAT_FIT : (int)count;
+    return good || bad_value(name, "a number or auto", value);
 }

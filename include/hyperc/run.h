@@ -33,10 +33,15 @@ typedef struct hc_network_info {
 
 /* Opens a model directory, compressed or not, or a .gguf file. HC_ERR_UNSUPPORTED names an architecture or a setting
  * that is not known; HC_ERR_CORRUPT a configuration that contradicts the tensors. A model without a tokenizer can be
- * evaluated, but not be told a text. Matrices stay as they are stored, and are decoded inside of products. */
+ * evaluated, but not be told a text. Matrices stay as they are stored, and are decoded inside of products. Where a
+ * context has several devices or ranks, each opens its own part of the network, and HC_ERR_UNSUPPORTED also names what
+ * cannot be split. */
 hc_status hc_network_open(hc_context *context, const char *path, hc_network **network);
 void hc_network_close(hc_network *network);
 void hc_network_info_get(const hc_network *network, hc_network_info *info);
+/* How many share it: the devices of the context, or the processes that mpirun started, each with one device; 1 if it is
+ * not shared. Several processes make the same calls with this network and its sequences, with the same arguments. */
+int hc_network_ranks(const hc_network *network);
 
 /* ---- Text --------------------------------------------------------------------------------- */
 
@@ -98,14 +103,26 @@ typedef enum hc_logits { HC_LOGITS_NONE, HC_LOGITS_LAST, HC_LOGITS_ALL } hc_logi
 /* Appends `count` tokens (1 or more). logits: room for `vocabulary` numbers, for the last token or for each of them;
  * NULL: none, or, with HC_LOGITS_LAST, they stay on the device (hc_sequence_choose). A token out of range, or more than
  * the context holds: HC_ERR_ARGUMENT, and nothing is appended. On the CPU the results do not depend on how tokens are
- * divided into calls, nor on threads or instruction sets; on a GPU they differ by the rounding of half precision. */
+ * divided into calls, nor on threads, instruction sets or split layers; with split tensors they differ by the order of
+ * sums, and by the groups of columns in which products with coded matrices round their inputs; on a GPU by the rounding
+ * of half precision. */
 hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count, hc_logits which, float *logits);
 
 uint32_t hc_sequence_length(const hc_sequence *sequence);
 /* Forgets all tokens but the first `length`. */
 hc_status hc_sequence_cut(hc_sequence *sequence, uint32_t length);
-/* Of the sequence alone: its cache, and what it works with. */
+/* Of the sequence alone, in this process: its cache, and what it works with. */
 uint64_t hc_sequence_bytes(const hc_sequence *sequence);
+
+/* What a rank holds. */
+typedef struct hc_rank_use {
+    char device[24];
+    uint64_t weight_bytes;   /* of the tensors, as they lie in their files: its part */
+    uint64_t sequence_bytes; /* of the sequence */
+} hc_rank_use;
+
+/* uses: room for one of each of hc_network_ranks. */
+hc_status hc_sequence_use(hc_sequence *sequence, hc_rank_use *uses);
 
 /* ---- Choosing tokens ---------------------------------------------------------------------- */
 

@@ -96,6 +96,9 @@ afterwards() { :; }
 if [ -r "$data/story260K/config.json" ]; then
     story=$data/story260K
     sweep "generate" generate "$story" -p Once -n 5 --temp 0 --quiet --threads 1
+    "$HYPERC" compress "$story" -o coded --quiet >/dev/null
+    sweep "generate, two devices" generate coded -p Once -n 5 --temp 0 --quiet --threads 1 --devices cpu,cpu
+    sweep "generate, some layers" generate coded -p Once -n 5 --temp 0 --quiet --threads 1 --device cpu --gpu-layers 2
     copy_with_template "$story" talker
     printf 'Hello\nAgain\n' >questions
     input=questions

@@ -1,0 +1,152 @@
+#include "placement.h"
+
+#include "backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Room that is kept free beside layers: for this many positions, and for this many bytes of everything else. */
+enum { USUAL_CONTEXT = 4096, USUAL_BATCH = 128, BESIDE = 256 << 20 };
+
+/* ---- What fits ------------------------------------------------------------------------------ */
+
+static uint64_t stored_bytes(const struct hc_model *model, const char *name)
+{
+    const struct hc_model_tensor *tensor = hc_model_find(model, name);
+    return tensor ? tensor->info.stored_bytes : 0;
+}
+
+/* Of the largest layer, with its keys and values. */
+static uint64_t layer_bytes(const struct hc_model *model, const struct hc_decoder *decoder,
+                            const struct hc_decoder_names *names)
+{
+    const uint32_t context = decoder->context < USUAL_CONTEXT ? decoder->context : USUAL_CONTEXT;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < decoder->layers; i++) {
+        uint64_t bytes = 0;
+        for (unsigned m = 0; m < HC_LAYER_MATRICES; m++)
+            bytes += stored_bytes(model, hc_layer_name(names, i, names->matrices[m], ".weight").text);
+        most = bytes > most ? bytes : most;
+    }
+    return most + 2 * hc_cache_bytes(decoder, HC_TYPE_F16, context);
+}
+
+/* Of what any device may have beside layers. */
+static uint64_t beside_bytes(const struct hc_model *model, const struct hc_decoder *decoder,
+                             const struct hc_decoder_names *names)
+{
+    const char *const top[] = {names->embedding, names->head};
+    const uint64_t heads = (uint64_t)decoder->heads + decoder->key_value_heads;
+    const uint64_t activations = 2 * ((uint64_t)decoder->width + heads * decoder->head_width + decoder->inner_width);
+    uint64_t bytes = BESIDE + activations * USUAL_BATCH * sizeof(float) + decoder->vocabulary * sizeof(float);
+    for (size_t i = 0; i < sizeof top / sizeof *top; i++) {
+        struct hc_tensor_name name;
+        snprintf(name.text, sizeof name.text, "%s.weight", top[i]);
+        bytes += stored_bytes(model, name.text);
+    }
+    return bytes;
+}
+
+/* Free memory of a device; UINT64_MAX where it is the machine's own. */
+static hc_status free_memory(const hc_context *context, const char *device, uint64_t *bytes, struct hc_error *error)
+{
+    struct hc_runtime runtime;
+    *bytes = UINT64_MAX;
+    if (hc_backend_is_cpu(device))
+        return HC_OK;
+    hc_status status = hc_backend_runtime(device, &runtime, &context->kernels, 1, error);
+    if (status != HC_OK)
+        return status;
+    status = runtime.table->free_memory
+                 ? runtime.table->free_memory(&runtime, bytes, error)
+                 : hc_fail(error, HC_ERR_UNSUPPORTED, "%s: how much memory is free is not known", device);
+    runtime.table->destroy(&runtime);
+    return status;
+}
+
+/* How many layers fit on every device before the last one, in portions; and on all of these. */
+static hc_status count_fitting(struct hc_placement *placement, const hc_context *context, const struct hc_model *model,
+                               const struct hc_decoder *decoder, const struct hc_decoder_names *names, uint32_t *layers,
+                               struct hc_error *error)
+{
+    const uint64_t each = layer_bytes(model, decoder, names), beside = beside_bytes(model, decoder, names);
+    *layers = 0;
+    for (size_t i = 0; i + 1 < context->device_count && *layers < decoder->layers; i++) {
+        uint64_t bytes;
+        hc_status status = free_memory(context, context->devices[i], &bytes, error);
+        if (status != HC_OK)
+            return status;
+        const uint64_t fit = bytes > beside ? (bytes - beside) / each : 0, left = decoder->layers - *layers;
+        placement->portions[i] = (double)(fit < left ? fit : left);
+        *layers += (uint32_t)(fit < left ? fit : left);
+    }
+    return HC_OK;
+}
+
+/* ---- Who runs it ---------------------------------------------------------------------------- */
+
+static void add_device(struct hc_placement *placement, const char *device, double portion)
+{
+    placement->devices[placement->here] = device;
+    placement->portions[placement->here++] = portion;
+}
+
+/* Some layers on the devices before the last one, the rest there. */
+static hc_status place_layers(struct hc_placement *placement, const hc_context *context, const struct hc_model *model,
+                              const struct hc_decoder *decoder, const struct hc_decoder_names *names,
+                              struct hc_error *error)
+{
+    const size_t others = context->device_count - 1;
+    uint32_t layers = (uint32_t)context->device_layers;
+    hc_status status = HC_OK;
+    if (others == 0)
+        return hc_fail(error, HC_ERR_ARGUMENT, "layers on a device and the rest on another: there is one device");
+    if (context->device_layers == HC_LAYERS_THAT_FIT)
+        status = count_fitting(placement, context, model, decoder, names, &layers, error);
+    else
+        for (size_t i = 0; i < others; i++)
+            placement->portions[i] = layers < others ? i < layers : (double)layers / (double)others;
+    if (status != HC_OK)
+        return status;
+    placement->split = HC_SPLIT_LAYERS;
+    placement->here = 0;
+    for (size_t i = 0; i < others; i++)
+        if (placement->portions[i] > 0)
+            add_device(placement, context->devices[i], placement->portions[i]);
+    if (layers < decoder->layers)
+        add_device(placement, context->devices[others], decoder->layers - layers);
+    placement->ranks = placement->here;
+    return HC_OK;
+}
+
+hc_status hc_placement_make(struct hc_placement *placement, const hc_context *context, bool alone,
+                            const struct hc_model *model, const struct hc_decoder *decoder,
+                            const struct hc_decoder_names *names, struct hc_error *error)
+{
+    const bool processes = !alone && context->comm.ranks > 1;
+    const int devices = alone ? 1 : (int)context->device_count;
+    *placement = (struct hc_placement){.ranks = devices, .here = devices, .split = context->split};
+    if (processes && devices > 1)
+        return hc_fail(error, HC_ERR_UNSUPPORTED,
+                       "a network runs on one device of each of several processes, not on %d: give every process one",
+                       devices);
+    if (processes) {
+        placement->ranks = context->comm.ranks;
+        placement->first = context->comm.rank;
+    }
+    placement->devices = malloc((size_t)devices * sizeof *placement->devices);
+    if (!placement->devices)
+        return hc_no_memory(error);
+    for (int i = 0; i < devices; i++)
+        placement->devices[i] = context->devices[i];
+    if (alone || context->device_layers == 0)
+        return HC_OK;
+    placement->portions = calloc((size_t)devices, sizeof *placement->portions);
+    return placement->portions ? place_layers(placement, context, model, decoder, names, error) : hc_no_memory(error);
+}
+
+void hc_placement_clear(struct hc_placement *placement)
+{
+    free(placement->devices);
+    free(placement->portions);
+}
