@@ -220,12 +220,14 @@ static double exchange_seconds(const struct scale_machine *machine, const struct
 {
     enum { PASSES = 2, OF_STRETCH = 3, COLUMN_BYTES = 4 + 8 };
     const unsigned hosts = scale_hosts(devices);
-    const double calls = PASSES + OF_STRETCH * divide(code, shape, devices).stretches;
+    const double calls = PASSES + !code->pair + OF_STRETCH * divide(code, shape, devices).stretches;
     const double norms = 2.0 * shape->columns * COLUMN_BYTES; /* there and back */
     const double coded = (double)scale_code_bytes(code, shape->rows, shape->columns) + 2.0 * shape->rows;
+    const double moments = code->pair ? 0 : 8.0 * shape->rows;
     if (hosts == 1)
         return 0;
-    return calls * scale_all_gather_hosts(machine, hosts, 0) + scale_all_gather_hosts(machine, hosts, norms + coded);
+    return calls * scale_all_gather_hosts(machine, hosts, 0) +
+           scale_all_gather_hosts(machine, hosts, norms + coded + moments);
 }
 
 /* Adds what `count` matrices of one shape take. */
@@ -268,8 +270,8 @@ static struct compression compression_of(const struct scale_machine *machine, co
     const struct hc_matrix_shape vocabulary = {decoder->vocabulary, decoder->width};
     const double read = weights_of(decoder) * weight_bytes;
     struct compression c = {.imbalance = imbalance};
-    c.moments = setting->layers.pair ? 0 : read / (scale_read * SCALE_GIGA);
     c.read = read / scale_hosts(devices) / (scale_read * SCALE_GIGA);
+    c.moments = setting->layers.pair ? 0 : c.read; /* the same bytes, once more */
     c.upload = read / devices / (machine->pcie * SCALE_GIGA);
     c.write = coded_bytes(decoder, setting) / (scale_write * SCALE_GIGA);
     for (unsigned m = 0; m < HC_LAYER_MATRICES; m++)
