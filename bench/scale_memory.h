@@ -130,7 +130,7 @@ static inline uint64_t scale_cache_bytes(const struct hc_decoder *local, uint32_
     return 2 * local->layers * hc_cache_bytes(local, HC_TYPE_F16, context);
 }
 
-/* Activations of n positions, and the logits of one. */
+/* Activations of n positions, and the logits of one where there are any. */
 static inline uint64_t scale_activation_bytes(const struct hc_share *share, const struct hc_decoder *whole, uint64_t n)
 {
     const struct hc_decoder local = hc_share_decoder(share, whole);
@@ -151,7 +151,7 @@ static inline uint64_t scale_activation_bytes(const struct hc_share *share, cons
     struct hc_arena arena = {.alignment = 64};
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
         hc_arena_take(&arena, n * widths[i] * sizeof(float));
-    return arena.used + local.vocabulary * sizeof(float);
+    return arena.used + (share->decides ? local.vocabulary * sizeof(float) : 0);
 }
 
 /* ---- Workspace ---------------------------------------------------------------------------------- */

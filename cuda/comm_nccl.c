@@ -49,10 +49,12 @@ done:
 hc_status hc_nccl_open(struct ncclComm **nccl, struct hc_cuda_device *device, struct hc_comm *comm,
                        struct hc_error *error)
 {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     ncclUniqueId id;
     bool distinct = false;
     hc_status status;
     *nccl = NULL;
+    config.blocking = 0; /* nothing could end its waiting for a rank that does not come */
     memset(&id, 0, sizeof id);
     HC_TRY(are_distinct(device, comm, &distinct, error));
     if (!distinct)
@@ -60,9 +62,16 @@ hc_status hc_nccl_open(struct ncclComm **nccl, struct hc_cuda_device *device, st
     if (comm->rank == 0)
         HC_TRY(check(device, NULL, ncclGetUniqueId(&id), "ncclGetUniqueId", error));
     HC_TRY(hc_comm_broadcast(comm, 0, &id, sizeof id, "where the GPUs meet", error));
-    HC_TRY(check(device, NULL, ncclCommInitRank(nccl, comm->ranks, id, comm->rank), "ncclCommInitRank", error));
+    HC_TRY(check(device, NULL, ncclCommInitRankConfig(nccl, comm->ranks, id, comm->rank, &config),
+                 "ncclCommInitRankConfig", error));
 done:
     return status;
+}
+
+bool hc_nccl_is_busy(struct ncclComm *nccl)
+{
+    ncclResult_t result;
+    return ncclCommGetAsyncError(nccl, &result) == ncclSuccess && result == ncclInProgress;
 }
 
 void hc_nccl_close(struct ncclComm *nccl, bool broken)

@@ -10,10 +10,13 @@ struct ncclComm;
 /* Whether this library was built with NCCL. */
 bool hc_nccl_is_here(void);
 
-/* All ranks of `comm` call it, each for its own device; *nccl is NULL if two of them have the same. On failure nothing
- * is left open. */
+/* All ranks of `comm` call it, each for its own device; *nccl is NULL if two of them have the same. Does not wait for
+ * them to meet: it is of use, and what was queued is in the stream, only when hc_nccl_is_busy no longer says so. On
+ * failure, too, *nccl is closed, as broken, if it is not NULL. */
 hc_status hc_nccl_open(struct ncclComm **nccl, struct hc_cuda_device *device, struct hc_comm *comm,
                        struct hc_error *error);
+/* Whether it is still at what it was last asked for. What became of that, hc_nccl_fault says. */
+bool hc_nccl_is_busy(struct ncclComm *nccl);
 /* broken: does not wait for others, and ends what is under way. Graphs that know it are destroyed before. */
 void hc_nccl_close(struct ncclComm *nccl, bool broken);
 

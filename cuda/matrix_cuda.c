@@ -117,12 +117,50 @@ static void convert_rows(const struct hc_kernels *kernels, hc_type type, const f
         kernels->convert.f32_to_f16(rows, n, out);
 }
 
+/* A row that is stored, beginning with the cut's first column. */
+static const uint8_t *stored_row(const struct hc_matrix *matrix, uint32_t row)
+{
+    const struct hc_tensor *tensor = matrix->tensor->parts[0];
+    const uint64_t at = hc_tensor_stored_row(tensor, (uint64_t)matrix->cut.first_row + row);
+    return tensor->data + (at * tensor->shape[1] + matrix->cut.first_column) * type_bytes(tensor->type);
+}
+
+/* The cut's columns of rows that lie further apart, or in another order. */
+static void copy_rows(const struct hc_matrix *stored, uint32_t first, uint32_t count, size_t row_bytes, uint8_t *out)
+{
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(out + i * row_bytes, stored_row(stored, first + i), row_bytes);
+}
+
 /* Some rows at a time: what fills a buffer of uploads. */
+static uint32_t rows_at_once(size_t row_bytes)
+{
+    const uint32_t fitting = (uint32_t)(HC_CUDA_UPLOAD_BYTES / row_bytes);
+    return fitting > 0 ? fitting : 1;
+}
+
+static hc_status upload_cut(struct hc_cuda_matrix *matrix, const struct hc_matrix *stored,
+                            struct hc_cuda_upload *upload, struct hc_error *error)
+{
+    const size_t row_bytes = matrix->columns * type_bytes(matrix->type);
+    const uint32_t at_once = rows_at_once(row_bytes);
+    uint8_t *copied = malloc(at_once * row_bytes);
+    hc_status status = copied ? HC_OK : hc_no_memory(error);
+    for (uint32_t first = 0; status == HC_OK && first < matrix->rows; first += at_once) {
+        const uint32_t rest = matrix->rows - first, count = rest < at_once ? rest : at_once;
+        copy_rows(stored, first, count, row_bytes, copied);
+        status = hc_cuda_upload_bytes(upload, matrix->memory + first * row_bytes, copied, count * row_bytes, error);
+    }
+    free(copied);
+    return status;
+}
+
+/* So are rows that are converted. */
 static hc_status upload_rows(struct hc_cuda_matrix *matrix, const struct hc_matrix *stored, struct hc_engine *engine,
                              struct hc_cuda_upload *upload, struct hc_error *error)
 {
     const size_t row_bytes = matrix->columns * type_bytes(matrix->type);
-    const uint32_t fitting = (uint32_t)(HC_CUDA_UPLOAD_BYTES / row_bytes), at_once = fitting > 0 ? fitting : 1;
+    const uint32_t at_once = rows_at_once(row_bytes);
     float *buffer = malloc((hc_matrix_cpu_room(stored, at_once) + matrix->columns) * sizeof *buffer);
     uint8_t *converted = malloc(at_once * row_bytes);
     hc_status status = buffer && converted ? HC_OK : hc_no_memory(error);
@@ -139,31 +177,37 @@ done:
     return status;
 }
 
-static hc_status upload_floats(struct hc_cuda_matrix *matrix, const struct hc_matrix *stored,
-                               struct hc_cuda_upload *upload, const struct hc_kernels *kernels, struct hc_error *error)
+static hc_status upload_converted(struct hc_cuda_matrix *matrix, const struct hc_matrix *stored,
+                                  struct hc_cuda_upload *upload, const struct hc_kernels *kernels,
+                                  struct hc_error *error)
 {
-    const struct hc_tensor *tensor = stored->kind == HC_MATRIX_CODED ? NULL : stored->tensor->parts[0];
-    const bool as_it_lies = tensor && tensor->permuted_heads == 0 && is_plain(tensor->type) &&
-                            tensor->type != HC_TYPE_F64 && stored->columns == stored->tensor->info.shape[1];
     struct hc_engine engine = {0};
-    void *at;
-    matrix->kind = HC_CUDA_FLOATS;
-    /* A half holds whatever is stored in blocks; other floats need all their range. */
-    matrix->type = as_it_lies                                                        ? tensor->type
-                   : tensor && is_plain(tensor->type) && tensor->type != HC_TYPE_F16 ? HC_TYPE_F32
-                                                                                     : HC_TYPE_F16;
-    const size_t row_bytes = matrix->columns * type_bytes(matrix->type);
-    const struct part all = {as_it_lies ? tensor->data + stored->cut.first_row * row_bytes : NULL,
-                             matrix->rows * row_bytes};
-    hc_status status = upload_parts(matrix, upload, &all, 1, &at, error);
-    matrix->floats = at;
-    if (status == HC_OK && !as_it_lies)
-        status = hc_engine_cpu(&engine, kernels, 1, error);
-    if (status == HC_OK && !as_it_lies)
+    hc_status status = hc_engine_cpu(&engine, kernels, 1, error);
+    if (status == HC_OK)
         status = upload_rows(matrix, stored, &engine, upload, error);
     if (engine.table)
         engine.table->destroy(&engine);
     return status;
+}
+
+static hc_status upload_floats(struct hc_cuda_matrix *matrix, const struct hc_matrix *stored,
+                               struct hc_cuda_upload *upload, const struct hc_kernels *kernels, struct hc_error *error)
+{
+    const struct hc_tensor *tensor = stored->kind == HC_MATRIX_CODED ? NULL : stored->tensor->parts[0];
+    const bool keeps_type = tensor && is_plain(tensor->type) && tensor->type != HC_TYPE_F64;
+    const bool in_one = keeps_type && tensor->permuted_heads == 0 && matrix->columns == tensor->shape[1];
+    void *at;
+    matrix->kind = HC_CUDA_FLOATS;
+    /* A half holds whatever is stored in blocks; F64 needs all the range there is. */
+    matrix->type = keeps_type ? tensor->type : tensor && is_plain(tensor->type) ? HC_TYPE_F32 : HC_TYPE_F16;
+    const struct part all = {in_one ? stored_row(stored, 0) : NULL,
+                             (size_t)matrix->rows * matrix->columns * type_bytes(matrix->type)};
+    hc_status status = upload_parts(matrix, upload, &all, 1, &at, error);
+    matrix->floats = at;
+    if (status != HC_OK || in_one)
+        return status;
+    return keeps_type ? upload_cut(matrix, stored, upload, error)
+                      : upload_converted(matrix, stored, upload, kernels, error);
 }
 
 static hc_status upload_matrix(struct hc_cuda_matrix *matrix, const struct hc_matrix *stored, bool embedding,

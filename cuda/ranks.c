@@ -10,19 +10,6 @@ static const double SPIN = 0.02, ASK = 0.1;
 /* By which they may come later than this one, where all give up. */
 static const double GRACE = 2;
 
-hc_status hc_cuda_ranks_join(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device, struct hc_comm *comm,
-                             struct hc_error *error)
-{
-    bool direct;
-    *ranks = (struct hc_cuda_ranks){.comm = comm};
-    hc_status status = hc_cuda_device_enter(device, error);
-    if (status == HC_OK)
-        status = hc_runtime_direct(comm, hc_nccl_is_here(), &direct, error);
-    if (status == HC_OK && direct)
-        status = hc_nccl_open(&ranks->nccl, device, comm, error);
-    return status;
-}
-
 bool hc_cuda_ranks_record(const struct hc_cuda_ranks *ranks)
 {
     return !ranks->comm || ranks->nccl;
@@ -35,7 +22,9 @@ struct text {
 static struct text name_of(const struct hc_cuda_rank_operation *what)
 {
     struct text name;
-    if (what->kind == HC_CUDA_ALL_REDUCE)
+    if (what->kind == HC_CUDA_MEET)
+        snprintf(name.text, sizeof name.text, "the meeting of the GPUs");
+    else if (what->kind == HC_CUDA_ALL_REDUCE)
         snprintf(name.text, sizeof name.text, "the sum of %zu activations", what->n);
     else
         snprintf(name.text, sizeof name.text, "%zu activations %s rank %d", what->n,
@@ -97,31 +86,6 @@ done:
     return status;
 }
 
-/* ---- Exchanges ------------------------------------------------------------------------------ */
-
-static hc_status tell(const struct hc_cuda_ranks *ranks, struct hc_error *error)
-{
-    return hc_fail(error, HC_ERR_RANKS, "%s", ranks->fault.text);
-}
-
-hc_status hc_cuda_ranks_exchange(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device,
-                                 const struct hc_cuda_rank_operation *what, float *x, struct hc_error *error)
-{
-    if (ranks->lost)
-        return tell(ranks, error);
-    if (!ranks->nccl)
-        return through_host(ranks, device, what, x, error);
-    ranks->last = *what;
-    switch (what->kind) {
-    case HC_CUDA_SEND:
-        return hc_nccl_send(ranks->nccl, device, what->other, x, what->n, error);
-    case HC_CUDA_RECEIVE:
-        return hc_nccl_receive(ranks->nccl, device, what->other, x, what->n, error);
-    default:
-        return hc_nccl_all_reduce(ranks->nccl, device, x, what->n, error);
-    }
-}
-
 /* ---- Waiting -------------------------------------------------------------------------------- */
 
 static double now(void)
@@ -163,24 +127,114 @@ static hc_status ask(const struct hc_cuda_ranks *ranks, const struct hc_cuda_dev
     return status == HC_OK && waited > comm->timeout ? find_silent(comm, name.text, error) : status;
 }
 
+/* How long this rank has waited: at all, since it last asked, and for the exchange that is under way. */
+struct patience {
+    double begin, asked, since;
+};
+
+static struct patience begin_to_wait(void)
+{
+    const double time = now();
+    return (struct patience){time, time, time};
+}
+
+/* Whether exchanges are done that were not when it was last called. */
+static bool moves(struct hc_cuda_ranks *ranks)
+{
+    const unsigned before = ranks->passed;
+    while (ranks->passed < ranks->marked && cudaEventQuery(ranks->marks[ranks->passed]) == cudaSuccess)
+        ranks->passed++;
+    cudaGetLastError(); /* one that is not done is no fault */
+    return ranks->passed > before;
+}
+
+static hc_status wait_a_little(struct hc_cuda_ranks *ranks, const struct hc_cuda_device *device,
+                               struct patience *patience, struct hc_error *error)
+{
+    const double time = now();
+    if (time - patience->begin > SPIN)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    if (time - patience->asked <= ASK)
+        return HC_OK;
+    patience->asked = time;
+    if (moves(ranks))
+        patience->since = time;
+    return ask(ranks, device, time - patience->since, error);
+}
+
 /* The stream's state; NotReady where the others are not to be waited for. */
-static cudaError_t poll(const struct hc_cuda_ranks *ranks, const struct hc_cuda_device *device, hc_status *status,
+static cudaError_t poll(struct hc_cuda_ranks *ranks, const struct hc_cuda_device *device, hc_status *status,
                         struct hc_error *error)
 {
-    const double begin = now();
-    double asked = begin;
+    struct patience patience = begin_to_wait();
     cudaError_t result;
     while ((result = cudaStreamQuery(device->stream)) == cudaErrorNotReady && *status == HC_OK) {
-        const double time = now();
         cudaGetLastError(); /* it was no fault */
-        if (time - begin > SPIN)
-            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-        if (time - asked > ASK) {
-            *status = ask(ranks, device, time - begin, error);
-            asked = time;
-        }
+        *status = wait_a_little(ranks, device, &patience, error);
     }
     return result;
+}
+
+/* Until NCCL has done on the host what it was asked for: to meet, or to connect, it needs the other ranks. */
+static hc_status settle(struct hc_cuda_ranks *ranks, const struct hc_cuda_device *device, struct hc_error *error)
+{
+    struct patience patience = begin_to_wait();
+    hc_status status = HC_OK;
+    while (status == HC_OK && hc_nccl_is_busy(ranks->nccl))
+        status = wait_a_little(ranks, device, &patience, error);
+    return status == HC_OK ? hc_nccl_fault(ranks->nccl, device, error) : status;
+}
+
+/* ---- Exchanges ------------------------------------------------------------------------------ */
+
+static hc_status tell(const struct hc_cuda_ranks *ranks, struct hc_error *error)
+{
+    return hc_fail(error, HC_ERR_RANKS, "%s", ranks->fault.text);
+}
+
+static hc_status queue(const struct hc_cuda_ranks *ranks, const struct hc_cuda_device *device,
+                       const struct hc_cuda_rank_operation *what, float *x, struct hc_error *error)
+{
+    switch (what->kind) {
+    case HC_CUDA_SEND:
+        return hc_nccl_send(ranks->nccl, device, what->other, x, what->n, error);
+    case HC_CUDA_RECEIVE:
+        return hc_nccl_receive(ranks->nccl, device, what->other, x, what->n, error);
+    default:
+        return hc_nccl_all_reduce(ranks->nccl, device, x, what->n, error);
+    }
+}
+
+/* Behind an exchange, to see that it is done. A recorded one has none: nobody could ask for it. */
+static hc_status mark(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device, struct hc_error *error)
+{
+    cudaEvent_t *event = &ranks->marks[ranks->marked];
+    enum cudaStreamCaptureStatus recording;
+    hc_status status;
+    HC_TRY(hc_cuda_check(device, cudaStreamIsCapturing(device->stream, &recording), "cudaStreamIsCapturing", error));
+    if (recording != cudaStreamCaptureStatusNone || ranks->marked == HC_CUDA_MARKS)
+        goto done;
+    if (!*event)
+        HC_TRY(hc_cuda_check(device, cudaEventCreateWithFlags(event, cudaEventDisableTiming),
+                             "cudaEventCreateWithFlags", error));
+    HC_TRY(hc_cuda_check(device, cudaEventRecord(*event, device->stream), "cudaEventRecord", error));
+    ranks->marked++;
+done:
+    return status;
+}
+
+hc_status hc_cuda_ranks_exchange(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device,
+                                 const struct hc_cuda_rank_operation *what, float *x, struct hc_error *error)
+{
+    if (ranks->lost)
+        return tell(ranks, error);
+    if (!ranks->nccl)
+        return through_host(ranks, device, what, x, error);
+    ranks->last = *what;
+    hc_status status = queue(ranks, device, what, x, error);
+    if (status == HC_OK)
+        status = settle(ranks, device, error);
+    return status == HC_OK ? mark(ranks, device, error) : status;
 }
 
 hc_status hc_cuda_ranks_wait(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device, struct hc_error *error)
@@ -191,7 +245,29 @@ hc_status hc_cuda_ranks_wait(struct hc_cuda_ranks *ranks, struct hc_cuda_device 
     cudaError_t result = poll(ranks, device, &status, error);
     if (status == HC_OK && result != cudaSuccess) /* a fault of NCCL's, or one of the device's own */
         status = ask(ranks, device, 0, error);
+    ranks->marked = ranks->passed = 0;
     return status == HC_OK ? hc_cuda_check(device, result, "cudaStreamQuery", error) : status;
+}
+
+/* ---- Coming and going ----------------------------------------------------------------------- */
+
+hc_status hc_cuda_ranks_join(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device, struct hc_comm *comm,
+                             struct hc_error *error)
+{
+    bool direct;
+    *ranks = (struct hc_cuda_ranks){.comm = comm};
+    hc_status status = hc_cuda_device_enter(device, error);
+    if (status == HC_OK)
+        status = hc_runtime_direct(comm, hc_nccl_is_here(), &direct, error);
+    if (status == HC_OK && direct)
+        status = hc_nccl_open(&ranks->nccl, device, comm, error);
+    if (status == HC_OK && ranks->nccl)
+        status = settle(ranks, device, error);
+    if (status == HC_OK)
+        return HC_OK;
+    hc_nccl_close(ranks->nccl, true);
+    ranks->nccl = NULL;
+    return status;
 }
 
 void hc_cuda_ranks_give_up(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device, const struct hc_error *why)
@@ -211,5 +287,7 @@ void hc_cuda_ranks_leave(struct hc_cuda_ranks *ranks, struct hc_cuda_device *dev
 {
     hc_nccl_close(ranks->nccl, device->poisoned || (ranks->comm && is_broken(ranks->comm)));
     hc_cuda_free_pinned(device, ranks->host);
+    for (unsigned i = 0; i < HC_CUDA_MARKS && ranks->marks[i]; i++)
+        cudaEventDestroy(ranks->marks[i]);
     *ranks = (struct hc_cuda_ranks){.comm = NULL};
 }

@@ -5,9 +5,11 @@
 
 #include "comm_nccl.h"
 
+enum { HC_CUDA_MARKS = 512 /* more exchanges than a step has */ };
+
 /* What ranks do together: float32 on the device. */
 struct hc_cuda_rank_operation {
-    enum { HC_CUDA_ALL_REDUCE, HC_CUDA_SEND, HC_CUDA_RECEIVE } kind;
+    enum { HC_CUDA_MEET /* once, before all others */, HC_CUDA_ALL_REDUCE, HC_CUDA_SEND, HC_CUDA_RECEIVE } kind;
     int other; /* who receives it, or sends it */
     size_t n;
 };
@@ -18,6 +20,8 @@ struct hc_cuda_ranks {
     void *host;                         /* pinned, for that */
     size_t room;                        /* of it, in bytes */
     struct hc_cuda_rank_operation last; /* that was queued */
+    cudaEvent_t marks[HC_CUDA_MARKS];   /* behind exchanges since the last wait; NULL: not yet needed */
+    unsigned marked, passed;            /* of them */
     bool lost;                          /* given up: whatever needs other ranks fails */
     struct hc_error fault;              /* why */
 };
@@ -30,8 +34,10 @@ bool hc_cuda_ranks_record(const struct hc_cuda_ranks *ranks);
 hc_status hc_cuda_ranks_exchange(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device,
                                  const struct hc_cuda_rank_operation *what, float *x, struct hc_error *error);
 
-/* Waits for the stream, but not for ranks that are gone, or do not come in time. Where it fails, the graphs are
- * destroyed, and then the others are given up, which ends what is under way. */
+/* Waits for the stream, but not for ranks that are gone, or do not come in time: the time begins anew with every
+ * exchange that is done, as far as NCCL does them and they are not recorded. So a rank that lives, but works for longer
+ * than the timeout between two exchanges, counts as silent; a recorded step, which is of one token, counts as a whole.
+ * Where it fails, the graphs are destroyed, and then the others are given up, which ends what is under way. */
 hc_status hc_cuda_ranks_wait(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device, struct hc_error *error);
 void hc_cuda_ranks_give_up(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device, const struct hc_error *why);
 

@@ -54,6 +54,14 @@ void hc_comm_abort(struct hc_comm *comm, const char *why)
         comm->table->abort(comm, why);
 }
 
+hc_status hc_comm_attend(struct hc_comm *comm, bool stopping, const char *what, struct hc_error *error)
+{
+    if (!comm->table || !comm->table->attend)
+        return HC_OK;
+    hc_status status = comm->table->attend(comm, stopping, what, &comm->lost);
+    return status == HC_OK ? HC_OK : hc_fail(error, status, "%s", comm->lost.text);
+}
+
 hc_status hc_comm_agree(struct hc_comm *comm, const char *text, const char *what, struct hc_error *error)
 {
     enum { TEXT = HC_CHECKSUM_DIGITS + 1 };

@@ -7,7 +7,7 @@
  *
  * A rank that cannot go on calls `abort`. Then the call of every other rank, the one under way or the next, fails with
  * HC_ERR_RANKS and a message that names the rank, the operation and the reason. So it does if a rank is gone, or has
- * not come within the timeout. After that everything fails: a comm is not mended.
+ * not come within the timeout and does not attend either. After that everything fails: a comm is not mended.
  */
 #ifndef HC_HOST_COMM_H
 #define HC_HOST_COMM_H
@@ -29,7 +29,11 @@ struct hc_comm {
     void *state;
     int rank, ranks;
     int local_rank, local_ranks; /* among those on this machine */
-    double timeout;              /* seconds; INFINITY: for ever */
+    /* Seconds, from the joining on, which waits for all for ever; INFINITY: for ever. Who neither calls nor attends
+     * for so long is lost, even if it works: such as the first rank while it copies files, syncs or publishes, if that
+     * takes longer. */
+    double timeout;
+    struct hc_error lost; /* what hc_comm_attend found, for those whose callers cannot hand it on; else empty */
     /* Asked several times a second while a call waits; false ends it with HC_ERR_CANCELLED. NULL: never asked. */
     bool (*go_on)(void *user);
     void *user;
@@ -47,7 +51,8 @@ struct hc_comm_table {
                             struct hc_error *error);
     hc_status (*broadcast)(struct hc_comm *comm, int root, void *data, size_t bytes, const char *what,
                            struct hc_error *error);
-    /* A send may return before the other rank has received, when `data` is free again. */
+    /* A send may return before the other rank has received, when `data` is free again; it may as well wait until that
+     * rank receives, so two ranks must not both send to each other first. */
     hc_status (*send)(struct hc_comm *comm, int to, const void *data, size_t bytes, const char *what,
                       struct hc_error *error);
     hc_status (*receive)(struct hc_comm *comm, int from, void *data, size_t bytes, const char *what,
@@ -58,10 +63,13 @@ struct hc_comm_table {
     /* Whether it has failed, as far as this rank can know without waiting: for those who wait for something else, such
      * as a GPU that waits for that of another rank. NULL: nobody knows. */
     bool (*is_broken)(struct hc_comm *comm);
+    /* As hc_comm_attend. NULL: it has nothing to say. */
+    hc_status (*attend)(struct hc_comm *comm, bool stopping, const char *what, struct hc_error *error);
 };
 
-/* Joins the ranks that mpirun started, or is alone. Once in a process. HC_ERR_UNSUPPORTED: there are several, and this
- * library was built without MPI. */
+/* Joins the ranks that mpirun started, or is alone. Once in a process. The timeout begins when all have joined: until
+ * then it is for mpirun to end what does not come. HC_ERR_UNSUPPORTED: there are several, and this library was built
+ * without MPI. */
 hc_status hc_comm_world(struct hc_comm *comm, double timeout, struct hc_error *error);
 void hc_comm_alone(struct hc_comm *comm);
 
@@ -75,6 +83,12 @@ hc_status hc_comm_broadcast(struct hc_comm *comm, int root, void *data, size_t b
                             struct hc_error *error);
 hc_status hc_comm_barrier(struct hc_comm *comm, const char *what, struct hc_error *error);
 void hc_comm_abort(struct hc_comm *comm, const char *why);
+
+/* For a rank that works alone while others may wait for it: tells those who ask that it is at work, and whether the
+ * comm has failed. Who calls it at least twice within the timeout is not taken for lost. Does not wait, unless
+ * `stopping`: the rank has been asked to end, perhaps because another has failed, and news of that may take a moment.
+ */
+hc_status hc_comm_attend(struct hc_comm *comm, bool stopping, const char *what, struct hc_error *error);
 
 /* Whether all ranks have the same text, such as what identifies a run; else HC_ERR_DIFFERENT names a rank that has not
  * what rank 0 has. */

@@ -16,9 +16,10 @@
  * other ranks, which travel on a communicator of their own, to whether the processes of this machine still live, and to
  * whether the user wants it to go on.
  *
- * After the timeout there is a roll call: who waits tells all others that it is here, and who hears that while it waits
- * does the same. Those not heard of are lost, and the first rank to find so tells the others, who end with the same
- * words.
+ * Who waits calls the roll: after half of the timeout, so that there is time to answer, and after all of it, since an
+ * answer must not be old. Who hears that while it waits answers that it is here; who hears it between its calls is at
+ * work, and whoever waits begins to wait anew, even if another is silent: that one is found when nobody works any more.
+ * Those who do not answer are lost, and the first rank to find so tells the others, who end with the same words.
  *
  * A rank tells the others before its failing call returns. After that it never calls MPI again, which might still write
  * to memory of operations that will never be complete. */
@@ -31,11 +32,11 @@ static const double roll_call = 2;          /* how long answers are waited for *
 static const double last_words = 0.1;
 static const double farewell = 0.3; /* between a failure and the end */
 
-enum kind { HERE, FAILED, VERDICT, CANCELLED };
+enum kind { ASKED, HERE, AT_WORK, FAILED, VERDICT, CANCELLED };
 
 struct notice {
     enum kind kind;
-    uint64_t collective;                /* HERE: the number of the one that it waits for */
+    uint64_t roll;                      /* ASKED, and its answers HERE and AT_WORK: the asking rank's number of it */
     char text[sizeof(struct hc_error)]; /* FAILED: why; VERDICT: what all say */
 };
 
@@ -49,10 +50,12 @@ struct mpi {
     bool ours;            /* it was begun here */
     pid_t *pids;          /* by rank; 0: cannot be seen from here */
     int *counts, *places; /* of a gathering */
-    struct outbox here, last;
-    uint64_t collective; /* how many there have been */
-    bool *present;       /* ranks that have been heard of while waiting */
-    bool told;           /* that this rank is here, while waiting */
+    struct outbox roll, last;
+    struct notice *answers; /* to every rank, with requests of their own */
+    MPI_Request *answering;
+    uint64_t rolls; /* that this rank has called */
+    bool *present;  /* ranks that have answered the last one */
+    bool at_work;   /* one of them is, or was when it answered an earlier one */
     bool broken;
     struct notice why; /* broken: this, of that rank */
     int who;
@@ -92,14 +95,25 @@ static bool is_told(const struct hc_comm *comm, struct outbox *box)
     return MPI_Testall(comm->ranks, box->requests, &done, MPI_STATUSES_IGNORE) == MPI_SUCCESS && done;
 }
 
-static void tell_here(const struct hc_comm *comm)
+static void call_roll(const struct hc_comm *comm)
 {
     struct mpi *mpi = comm->state;
-    if (mpi->told || !is_told(comm, &mpi->here))
+    if (!is_told(comm, &mpi->roll))
         return;
-    mpi->told = true;
-    mpi->here.notice = (struct notice){.kind = HERE, .collective = mpi->collective};
-    begin_telling(comm, &mpi->here);
+    for (int r = 0; r < comm->ranks; r++)
+        mpi->present[r] = r == comm->rank;
+    mpi->roll.notice = (struct notice){.kind = ASKED, .roll = ++mpi->rolls};
+    begin_telling(comm, &mpi->roll);
+}
+
+/* Who has not taken the answer before gets no other. */
+static void answer(const struct mpi *mpi, int rank, uint64_t roll, enum kind kind)
+{
+    int done = 0;
+    if (MPI_Test(&mpi->answering[rank], &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done)
+        return;
+    mpi->answers[rank] = (struct notice){.kind = kind, .roll = roll};
+    MPI_Isend(&mpi->answers[rank], sizeof mpi->answers[rank], MPI_BYTE, rank, TAG, mpi->control, &mpi->answering[rank]);
 }
 
 /* The last thing that is done with MPI. */
@@ -116,20 +130,26 @@ static void tell_end(const struct hc_comm *comm, enum kind kind, const char *tex
         nap(1e-3);
 }
 
-static void heed(const struct hc_comm *comm, const struct notice *notice, int from)
+static void heed(struct mpi *mpi, const struct notice *notice, int from, enum kind self)
 {
-    struct mpi *mpi = comm->state;
-    if (notice->kind != HERE) {
+    switch (notice->kind) {
+    case ASKED:
+        answer(mpi, from, notice->roll, self);
+        break;
+    case HERE:
+    case AT_WORK:
+        mpi->present[from] |= notice->roll == mpi->rolls;
+        mpi->at_work |= notice->kind == AT_WORK;
+        break;
+    default:
         mpi->broken = true;
         mpi->why = *notice;
         mpi->who = from;
-    } else if (notice->collective >= mpi->collective) {
-        mpi->present[from] = true;
-        tell_here(comm);
     }
 }
 
-static void listen(const struct hc_comm *comm)
+/* self: what this rank is, HERE or AT_WORK. */
+static void listen_as(const struct hc_comm *comm, enum kind self)
 {
     struct mpi *mpi = comm->state;
     MPI_Status status;
@@ -139,7 +159,7 @@ static void listen(const struct hc_comm *comm)
             return;
         if (some && MPI_Recv(&notice, sizeof notice, MPI_BYTE, status.MPI_SOURCE, TAG, mpi->control,
                              MPI_STATUS_IGNORE) == MPI_SUCCESS)
-            heed(comm, &notice, status.MPI_SOURCE);
+            heed(mpi, &notice, status.MPI_SOURCE, self);
     }
 }
 
@@ -189,58 +209,88 @@ static hc_status end_without(const struct hc_comm *comm, int gone, const char *w
 {
     const struct mpi *mpi = comm->state;
     struct hc_error text;
-    listen(comm);
+    listen_as(comm, HERE);
     if (mpi->broken)
         return relay(mpi, what, error);
     hc_fail(&text, HC_ERR_RANKS, "rank %d is gone: %s", gone, what);
     return end_with(comm, &text, error);
 }
 
-/* Asked to stop, as by mpirun, which does so when a rank has ended: news of that may still be on its way. */
-static hc_status cancel(const struct hc_comm *comm, const char *what, struct hc_error *error)
+/* What has befallen others. */
+static hc_status find_failure(const struct hc_comm *comm, enum kind self, const char *what, struct hc_error *error)
 {
     const struct mpi *mpi = comm->state;
-    for (double begin = now(); now() - begin < last_words; nap(look)) {
-        listen(comm);
-        if (mpi->broken)
-            return relay(mpi, what, error);
-        int gone = find_gone(comm);
-        if (gone >= 0)
-            return end_without(comm, gone, what, error);
-    }
-    tell_end(comm, CANCELLED, "");
-    return relay(mpi, what, error);
+    if (!mpi->broken)
+        listen_as(comm, self);
+    if (mpi->broken)
+        return relay(mpi, what, error);
+    int gone = find_gone(comm);
+    return gone >= 0 ? end_without(comm, gone, what, error) : HC_OK;
 }
+
+/* For a rank that is asked to stop, as by mpirun, which does so when another has ended: news of that may still be on
+ * its way. */
+static hc_status await_news(const struct hc_comm *comm, enum kind self, const char *what, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (double begin = now(); status == HC_OK && now() - begin < last_words; nap(look))
+        status = find_failure(comm, self, what, error);
+    return status;
+}
+
+static hc_status cancel(const struct hc_comm *comm, const char *what, struct hc_error *error)
+{
+    hc_status status = await_news(comm, HERE, what, error);
+    if (status != HC_OK)
+        return status;
+    tell_end(comm, CANCELLED, "");
+    return relay(comm->state, what, error);
+}
+
+enum { ROLLS = 2 };
 
 struct wait {
     double begin, looked, asked;
+    int rolls; /* that were called since it began */
+    double called;
 };
 
-/* What else there is to do than to wait. */
-static hc_status look_round(const struct hc_comm *comm, struct wait *wait, const char *what, struct hc_error *error)
+/* Calls the roll when it is time; in the end those who do not answer are lost. */
+static hc_status look_for_all(const struct hc_comm *comm, struct wait *wait, const char *what, struct hc_error *error)
 {
     struct mpi *mpi = comm->state;
     struct hc_error text;
     double time = now();
+    if (mpi->at_work) {
+        mpi->at_work = false;
+        wait->begin = time;
+        wait->rolls = 0;
+    }
+    if (wait->rolls < ROLLS && time - wait->begin > comm->timeout * (wait->rolls + 1) / ROLLS) {
+        wait->rolls++;
+        wait->called = time;
+        call_roll(comm);
+    }
+    if (wait->rolls < ROLLS || time - wait->called <= roll_call)
+        return HC_OK;
+    hc_comm_silent(&text, mpi->present, comm->ranks, comm->timeout, what);
+    return end_with(comm, &text, error);
+}
+
+/* What else there is to do than to wait. */
+static hc_status look_round(const struct hc_comm *comm, struct wait *wait, const char *what, struct hc_error *error)
+{
+    double time = now();
     wait->looked = time;
-    listen(comm);
-    if (mpi->broken)
-        return relay(mpi, what, error);
-    int gone = find_gone(comm);
-    if (gone >= 0)
-        return end_without(comm, gone, what, error);
+    hc_status status = find_failure(comm, HERE, what, error);
+    if (status != HC_OK)
+        return status;
     if (comm->go_on && time - wait->asked >= ask) {
         wait->asked = time;
         if (!comm->go_on(comm->user))
             return cancel(comm, what, error);
     }
-    if (time - wait->begin <= comm->timeout)
-        return HC_OK;
-    tell_here(comm);
-    if (time - wait->begin <= comm->timeout + roll_call)
-        return HC_OK;
-    hc_comm_silent(&text, mpi->present, comm->ranks, comm->timeout, what);
-    return end_with(comm, &text, error);
+    return look_for_all(comm, wait, what, error);
 }
 
 /* At first without letting go of the core, since most waits are short; then less and less eagerly. */
@@ -255,7 +305,7 @@ static void rest(double waited)
 static hc_status wait_for(const struct hc_comm *comm, MPI_Request *request, const char *what, struct hc_error *error)
 {
     double begin = now();
-    struct wait wait = {begin, begin, begin};
+    struct wait wait = {.begin = begin, .looked = begin, .asked = begin};
     for (;;) {
         int done = 0, code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
         if (code != MPI_SUCCESS)
@@ -272,16 +322,13 @@ static hc_status wait_for(const struct hc_comm *comm, MPI_Request *request, cons
 
 /* ---- Operations ----------------------------------------------------------------------------- */
 
-static hc_status begin(const struct hc_comm *comm, bool collective, const char *what, struct hc_error *error)
+/* Until now it was at work. */
+static hc_status begin(const struct hc_comm *comm, const char *what, struct hc_error *error)
 {
     struct mpi *mpi = comm->state;
-    if (!mpi->broken) {
-        mpi->collective += collective;
-        mpi->told = false;
-        for (int r = 0; r < comm->ranks; r++)
-            mpi->present[r] = r == comm->rank;
-        listen(comm);
-    }
+    if (!mpi->broken)
+        listen_as(comm, AT_WORK);
+    mpi->at_work = false;
     return mpi->broken ? relay(mpi, what, error) : HC_OK;
 }
 
@@ -304,7 +351,7 @@ static hc_status mpi_all_reduce(struct hc_comm *comm, void *data, size_t count, 
     const MPI_Op ops[] = {MPI_SUM, MPI_SUM, MPI_MAX, MPI_MAX, MPI_MAX};
     const struct mpi *mpi = comm->state;
     size_t width = hc_reduction_bytes(how);
-    hc_status status = begin(comm, true, what, error);
+    hc_status status = begin(comm, what, error);
     for (size_t at = 0; status == HC_OK && at < count; at += CHUNK / width) {
         MPI_Request request;
         int code = MPI_Iallreduce(MPI_IN_PLACE, (char *)data + at * width, least(count - at, CHUNK / width), types[how],
@@ -331,7 +378,7 @@ static hc_status spread(const struct hc_comm *comm, int root, char *data, size_t
 static hc_status mpi_broadcast(struct hc_comm *comm, int root, void *data, size_t bytes, const char *what,
                                struct hc_error *error)
 {
-    hc_status status = begin(comm, true, what, error);
+    hc_status status = begin(comm, what, error);
     return status == HC_OK ? spread(comm, root, data, bytes, what, error) : status;
 }
 
@@ -357,7 +404,7 @@ static hc_status mpi_all_gather(struct hc_comm *comm, const void *mine, void *al
         before += r < comm->rank ? bytes[r] : 0;
         total += bytes[r];
     }
-    hc_status status = begin(comm, true, what, error);
+    hc_status status = begin(comm, what, error);
     if (status != HC_OK || total > CHUNK)
         return status == HC_OK ? gather_much(comm, mine, all, bytes, what, error) : status;
     for (int r = 0, at = 0; r < comm->ranks; at += mpi->counts[r], r++) {
@@ -375,7 +422,7 @@ static hc_status mpi_send(struct hc_comm *comm, int to, const void *data, size_t
                           struct hc_error *error)
 {
     const struct mpi *mpi = comm->state;
-    hc_status status = begin(comm, false, what, error);
+    hc_status status = begin(comm, what, error);
     for (size_t at = 0; status == HC_OK && at < bytes; at += CHUNK) {
         MPI_Request request;
         int code = MPI_Isend((const char *)data + at, least(bytes - at, CHUNK), MPI_BYTE, to, TAG, mpi->data, &request);
@@ -388,7 +435,7 @@ static hc_status mpi_receive(struct hc_comm *comm, int from, void *data, size_t 
                              struct hc_error *error)
 {
     const struct mpi *mpi = comm->state;
-    hc_status status = begin(comm, false, what, error);
+    hc_status status = begin(comm, what, error);
     for (size_t at = 0; status == HC_OK && at < bytes; at += CHUNK) {
         MPI_Request request;
         int code = MPI_Irecv((char *)data + at, least(bytes - at, CHUNK), MPI_BYTE, from, TAG, mpi->data, &request);
@@ -401,7 +448,7 @@ static hc_status mpi_barrier(struct hc_comm *comm, const char *what, struct hc_e
 {
     const struct mpi *mpi = comm->state;
     MPI_Request request;
-    hc_status status = begin(comm, true, what, error);
+    hc_status status = begin(comm, what, error);
     return status == HC_OK ? finish(comm, MPI_Ibarrier(mpi->data, &request), &request, what, error) : status;
 }
 
@@ -415,8 +462,14 @@ static void mpi_abort(struct hc_comm *comm, const char *why)
 static bool mpi_is_broken(struct hc_comm *comm)
 {
     const struct mpi *mpi = comm->state;
-    listen(comm);
+    if (!mpi->broken)
+        listen_as(comm, HERE);
     return mpi->broken || find_gone(comm) >= 0;
+}
+
+static hc_status mpi_attend(struct hc_comm *comm, bool stopping, const char *what, struct hc_error *error)
+{
+    return stopping ? await_news(comm, AT_WORK, what, error) : find_failure(comm, AT_WORK, what, error);
 }
 
 static void mpi_destroy(struct hc_comm *comm)
@@ -433,8 +486,10 @@ static void mpi_destroy(struct hc_comm *comm)
     /* mpirun ends all as soon as one of them has ended with a failure: first let every rank say what it was. */
     if (mpi->broken)
         nap(farewell);
-    free(mpi->here.requests);
+    free(mpi->roll.requests);
     free(mpi->last.requests);
+    free(mpi->answering);
+    free(mpi->answers);
     free(mpi->present);
     free(mpi->places);
     free(mpi->counts);
@@ -453,6 +508,7 @@ static const struct hc_comm_table mpi_table = {
     .barrier = mpi_barrier,
     .abort = mpi_abort,
     .is_broken = mpi_is_broken,
+    .attend = mpi_attend,
 };
 
 /* ---- Joining -------------------------------------------------------------------------------- */
@@ -479,6 +535,7 @@ static hc_status meet_neighbours(struct hc_comm *comm, struct hc_error *error)
     MPI_Comm local;
     if (MPI_Comm_split_type(mpi->data, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &local) != MPI_SUCCESS)
         return hc_fail(error, HC_ERR_RANKS, "MPI does not tell who shares a machine");
+    MPI_Comm_set_errhandler(local, MPI_ERRORS_RETURN);
     MPI_Comm_rank(local, &comm->local_rank);
     MPI_Comm_size(local, &comm->local_ranks);
     all = calloc((size_t)comm->local_ranks, sizeof *all);
@@ -499,12 +556,15 @@ static bool allocate(struct mpi *mpi, size_t ranks)
     mpi->counts = calloc(ranks, sizeof *mpi->counts);
     mpi->places = calloc(ranks, sizeof *mpi->places);
     mpi->present = calloc(ranks, sizeof *mpi->present);
-    mpi->here.requests = malloc(ranks * sizeof(MPI_Request));
+    mpi->answers = calloc(ranks, sizeof *mpi->answers);
+    mpi->answering = malloc(ranks * sizeof(MPI_Request));
+    mpi->roll.requests = malloc(ranks * sizeof(MPI_Request));
     mpi->last.requests = malloc(ranks * sizeof(MPI_Request));
-    if (!mpi->pids || !mpi->counts || !mpi->places || !mpi->present || !mpi->here.requests || !mpi->last.requests)
+    if (!mpi->pids || !mpi->counts || !mpi->places || !mpi->present || !mpi->answers || !mpi->answering ||
+        !mpi->roll.requests || !mpi->last.requests)
         return false;
     for (size_t r = 0; r < ranks; r++)
-        mpi->here.requests[r] = mpi->last.requests[r] = MPI_REQUEST_NULL;
+        mpi->answering[r] = mpi->roll.requests[r] = mpi->last.requests[r] = MPI_REQUEST_NULL;
     return true;
 }
 
@@ -539,6 +599,8 @@ hc_status hc_comm_mpi(struct hc_comm *comm, bool started, double timeout, struct
         return hc_fail(error, HC_ERR_UNSUPPORTED, "MPI has ended in this process, and cannot begin again");
     if (!running && MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &threads) != MPI_SUCCESS)
         return hc_fail(error, HC_ERR_RANKS, "MPI does not start");
+    if (!running) /* else it is the program's to say what its errors do */
+        MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &comm->ranks);
     comm->timeout = timeout;

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SAMPLES = 64, SAMPLE_BYTES = 4096, MAX_CONFIG = 64 << 20 };
+enum { MAX_CONFIG = 64 << 20 };
 
 #define INPUT_TIMES "input time"
 
@@ -93,28 +93,15 @@ static json_t *patterns_json(const hc_patterns *patterns)
     return list;
 }
 
-/* Checksum of the header and of places all over the data: cheap, and it tells models of the same shapes apart. */
-static bool sample_checksum(const struct hc_file *file, char checksum[HC_CHECKSUM_DIGITS + 1])
-{
-    struct hc_checksum_stream *stream = hc_checksum_create();
-    if (!stream)
-        return false;
-    uint64_t data_bytes = file->size - file->data_offset;
-    hc_checksum_add(stream, file->data, file->data_offset);
-    for (uint64_t i = 0; i < SAMPLES; i++) {
-        uint64_t at = data_bytes / SAMPLES * i, rest = data_bytes - at;
-        hc_checksum_add(stream, file->data + file->data_offset + at, rest < SAMPLE_BYTES ? rest : SAMPLE_BYTES);
-    }
-    hc_checksum_text(stream, checksum);
-    hc_checksum_destroy(stream);
-    return true;
-}
-
 static json_t *input_json(const struct hc_file *file)
 {
     char checksum[HC_CHECKSUM_DIGITS + 1];
-    if (!sample_checksum(file, checksum))
+    struct hc_checksum_stream *stream = hc_checksum_create();
+    if (!stream)
         return NULL;
+    hc_file_sample(file, stream);
+    hc_checksum_text(stream, checksum);
+    hc_checksum_destroy(stream);
     return json_pack("{s:s, s:I, s:s}", "name", file->name, "bytes", (json_int_t)file->size, "sample_xxh3", checksum);
 }
 
@@ -700,7 +687,6 @@ static hc_status agree_on_run(const struct hc_run *run, const json_t *identity, 
     hc_status status = input && options ? HC_OK : hc_no_memory(error);
     if (status != HC_OK)
         goto done;
-    HC_TRY(hc_comm_agree(comm, hc_version(), "the version of hyperc", error));
     HC_TRY(hc_comm_agree(comm, input, "the input", error));
     HC_TRY(hc_comm_agree(comm, options, "the options", error));
     HC_TRY(hc_comm_agree(comm, run->config ? run->config : "", "the config.json of the input", error));
@@ -808,6 +794,8 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
     run.last_commit = hc_now();
     run.method = hc_method_find(options->method);
     HC_TRY(check_options(&run, &method_options, error));
+    /* Before anything else is exchanged, which another version may do differently. */
+    HC_TRY(hc_comm_agree(&context->comm, hc_version(), "the version of hyperc", error));
     HC_TRY(open_engine(&run, &all, error));
     if (!hc_run_leads(&run))
         run.options = &quiet; /* but devices that fail there do not go unsaid */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TIMEOUT = 300 }; /* seconds that a rank may let the others wait */
 
@@ -30,22 +31,27 @@ void hc_context_options_init(hc_context_options *options)
 
 /* ---- Devices -------------------------------------------------------------------------------- */
 
+/* The name behind this one, or NULL. */
+static const char *next_item(const char *item)
+{
+    const char *comma = strchr(item, ',');
+    return comma ? comma + 1 : NULL;
+}
+
 static size_t count_items(const char *list)
 {
-    size_t count = 1;
-    for (; *list; list++)
-        count += *list == ',';
+    size_t count = 0;
+    for (const char *item = list; item; item = next_item(item))
+        count++;
     return count;
 }
 
 /* How many names of the list are "cuda" alone. */
-static int count_plain(const char *list, const char *name)
+static int count_plain(const char *list)
 {
     int count = 0;
-    for (const char *item = list; item; item = strchr(item, ',') ? strchr(item, ',') + 1 : NULL) {
-        size_t length = strcspn(item, ",");
-        count += length == strlen(name) && strncmp(item, name, length) == 0;
-    }
+    for (const char *item = list; item; item = next_item(item))
+        count += strcspn(item, ",") == 4 && strncmp(item, "cuda", 4) == 0;
     return count;
 }
 
@@ -66,24 +72,24 @@ static hc_status take_devices(hc_context *context, const char *list)
 {
     hc_status status = HC_OK;
     list = list ? list : "cpu";
-    int next = context->comm.local_rank * count_plain(list, "cuda");
+    int next = context->comm.local_rank * count_plain(list);
     context->devices = calloc(count_items(list), sizeof *context->devices);
     if (!context->devices)
         return hc_no_memory(&context->error);
-    for (const char *item = list; status == HC_OK && item; context->device_count++) {
-        size_t length = strcspn(item, ",");
-        char *name = device_name(item, length, &next);
-        context->devices[context->device_count] = name;
+    for (const char *item = list; status == HC_OK && item; item = next_item(item)) {
+        char *name = device_name(item, strcspn(item, ","), &next);
+        context->devices[context->device_count++] = name;
         status = name ? hc_backend_check(name, &context->error) : hc_no_memory(&context->error);
-        item = item[length] ? item + length + 1 : NULL;
     }
     return status;
 }
 
-/* Ranks on one machine share its cores. */
+/* Ranks on one machine share its cores, unless each is bound to its own already. */
 static int threads_here(const hc_context *context)
 {
-    int threads = omp_get_num_procs() / context->comm.local_ranks;
+    int threads = omp_get_num_procs();
+    if (threads >= sysconf(_SC_NPROCESSORS_ONLN))
+        threads /= context->comm.local_ranks;
     return threads > 0 ? threads : 1;
 }
 
@@ -202,6 +208,11 @@ void hc_context_destroy(hc_context *context)
     free(context);
 }
 
+void hc_context_leave(hc_context *context, const char *why)
+{
+    hc_comm_abort(&context->comm, why);
+}
+
 int hc_context_rank(const hc_context *context)
 {
     return context->comm.rank;
@@ -214,5 +225,7 @@ int hc_context_ranks(const hc_context *context)
 
 const char *hc_message(const hc_context *context)
 {
-    return context ? context->error.text : "out of memory";
+    if (!context)
+        return "out of memory";
+    return context->comm.lost.text[0] ? context->comm.lost.text : context->error.text;
 }

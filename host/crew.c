@@ -386,8 +386,11 @@ static void work(struct member *member)
     struct hc_crew *crew = member->crew;
     member->error.text[0] = 0;
     member->status = crew->work(crew->user, member->comm.rank, &member->error);
-    if (member->status != HC_OK)
-        hc_comm_abort(&member->comm, member->error.text);
+    if (member->status == HC_OK)
+        return;
+    pthread_mutex_lock(&crew->mutex); /* not by the comm: one rank alone has none to abort */
+    note_failure(crew, member->comm.rank, member->error.text, false);
+    pthread_mutex_unlock(&crew->mutex);
 }
 
 static void *live(void *user)

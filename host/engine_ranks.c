@@ -64,6 +64,8 @@ static hc_status ranks_carry_out(struct hc_engine *engine, const struct hc_sprea
         return hc_no_memory(error);
     snprintf(what, sizeof what, "%s of %s", op->name, op->piece->tensor->name);
     hc_spread_clear(&op->sum, sum);
+    /* Each stretch by itself: all wait behind it, so that what the slow ranks get too little of here would hold up the
+     * others all the more if it were added to a later one. */
     hc_partition(hc_spread_units(op), ranks->speeds, (size_t)ranks->comm->ranks, ranks->units);
     HC_TRY(do_mine(ranks, op, sum, error));
     HC_TRY(hc_spread_reduce(&op->sum, ranks->comm, sum, what, error));

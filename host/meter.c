@@ -15,16 +15,32 @@ void hc_meter_begin(struct hc_meter *meter, hc_context *context, uint64_t tensor
         .context = context, .progress = {.tensors_total = tensors, .weights_total = weights}, .began = hc_now()};
 }
 
+static const double attend = 0.1; /* seconds between listening to other ranks */
+
+static hc_status attend_to_ranks(struct hc_meter *meter, bool stopping, struct hc_error *error)
+{
+    double now = hc_now();
+    if (!stopping && now - meter->attended < attend)
+        return HC_OK;
+    meter->attended = now;
+    const char *tensor = meter->progress.tensor;
+    return hc_comm_attend(&meter->context->comm, stopping, tensor ? tensor : "its own work", error);
+}
+
 hc_status hc_meter_report(struct hc_meter *meter, uint64_t weights, struct hc_error *error)
 {
     hc_context *context = meter->context;
-    if (!context->progress)
-        return HC_OK;
+    hc_status status = attend_to_ranks(meter, false, error);
+    if (status != HC_OK || !context->progress)
+        return status;
     hc_progress progress = meter->progress;
     progress.weights_done += weights;
     progress.seconds = hc_now() - meter->began;
     context->last_progress = progress;
-    return context->progress(&progress, context->user) ? HC_OK : hc_fail(error, HC_ERR_CANCELLED, "interrupted");
+    if (context->progress(&progress, context->user))
+        return HC_OK;
+    status = attend_to_ranks(meter, true, error);
+    return status == HC_OK ? hc_fail(error, HC_ERR_CANCELLED, "interrupted") : status;
 }
 
 void hc_meter_advance(struct hc_meter *meter, uint64_t weights)

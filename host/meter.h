@@ -7,14 +7,16 @@
 struct hc_meter {
     hc_context *context;
     hc_progress progress;
-    double began;
+    double began, attended; /* attended: when the other ranks were last listened to */
 };
 
 /* Seconds of the monotonic clock. */
 double hc_now(void);
 
 void hc_meter_begin(struct hc_meter *meter, hc_context *context, uint64_t tensors, uint64_t weights);
-/* Reports; `weights` of the tensor at hand are done. HC_ERR_CANCELLED if the caller wants to stop. */
+/* Reports; `weights` of the tensor at hand are done; and attends to other ranks, for the thread that calls the comm.
+ * HC_ERR_CANCELLED if the caller wants to stop; but a failure of the comm comes first, and hc_message has its text even
+ * if a ticker cannot hand it on. */
 hc_status hc_meter_report(struct hc_meter *meter, uint64_t weights, struct hc_error *error);
 /* A tensor of so many weights is done. */
 void hc_meter_advance(struct hc_meter *meter, uint64_t weights);

@@ -4,7 +4,9 @@
 #include "json.h"
 #include "selection.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH = 64 };
@@ -76,17 +78,15 @@ hc_status hc_moments_choose(struct hc_moments_choice *choice, const char *asked,
     return self ? status : HC_OK;
 }
 
-/* On the model itself. Where many work together, each does it alone on its CPU: all must have the very same moments,
- * and logits of a shared network are not. */
-static hc_status measure(struct hc_moments *moments, hc_context *context, const struct hc_source *source,
+/* On the model itself, by one process on its CPU, whatever devices there are: logits differ in their last bits from
+ * device to device and with the split of a network, and the result must not depend on either. */
+static hc_status measure(struct hc_moments *moments, const hc_context *context, const struct hc_source *source,
                          struct hc_ticker *ticker, struct hc_error *error)
 {
     static char cpu[] = "cpu";
     char *device = cpu;
     hc_calibrate_options options;
     hc_calibrate_options_init(&options);
-    if (context->comm.ranks == 1 && context->device_count == 1)
-        return hc_calibrate_model(context, source->path, &options, ticker, NULL, moments, error);
     struct hc_context alone = *context;
     hc_comm_alone(&alone.comm);
     alone.devices = &device;
@@ -94,6 +94,63 @@ static hc_status measure(struct hc_moments *moments, hc_context *context, const 
     hc_status status = hc_calibrate_model(&alone, source->path, &options, ticker, NULL, moments, &alone.error);
     if (status != HC_OK)
         *error = alone.error;
+    return status;
+}
+
+/* ---- What the first rank measured, for all -------------------------------------------------- */
+
+/* On the first rank `from` is what it sends; the others receive it, and add it to `moments`. */
+static hc_status share_vector(const struct hc_moments_vector *from, struct hc_comm *comm, struct hc_moments *moments,
+                              struct hc_error *error)
+{
+    static const char what[] = "a vector of moments";
+    uint64_t head[3] = {0};
+    char *name = NULL;
+    double *values = NULL;
+    hc_status status;
+    if (from)
+        memcpy(head, (uint64_t[]){strlen(from->name), from->count, from->trust}, sizeof head);
+    HC_TRY(hc_comm_broadcast(comm, 0, head, sizeof head, what, error));
+    name = calloc(head[0] + 1, 1);
+    values = calloc(head[1], sizeof *values);
+    HC_TRY(name && values ? HC_OK : hc_no_memory(error));
+    for (uint64_t j = 0; from && j < from->count; j++)
+        values[j] = from->values[j];
+    if (from)
+        memcpy(name, from->name, head[0]);
+    HC_TRY(hc_comm_broadcast(comm, 0, name, head[0], what, error));
+    HC_TRY(hc_comm_broadcast(comm, 0, values, head[1] * sizeof *values, what, error));
+    if (!from)
+        HC_TRY(hc_moments_add(moments, name, values, head[1], (unsigned)head[2], error));
+done:
+    free(name);
+    free(values);
+    return status;
+}
+
+/* The first rank may take longer to measure than any timeout, and the others know that it is at work. */
+static hc_status wait_for_count(struct hc_comm *comm, uint64_t *count, struct hc_error *error)
+{
+    double timeout = comm->timeout;
+    comm->timeout = INFINITY;
+    hc_status status = hc_comm_broadcast(comm, 0, count, sizeof *count, "the measured moments", error);
+    comm->timeout = timeout;
+    return status;
+}
+
+static hc_status measure_for_all(struct hc_moments *moments, hc_context *context, const struct hc_source *source,
+                                 struct hc_ticker *ticker, struct hc_error *error)
+{
+    struct hc_comm *comm = &context->comm;
+    bool leads = comm->rank == 0;
+    uint64_t count;
+    hc_status status = leads ? measure(moments, context, source, ticker, error) : HC_OK;
+    if (status != HC_OK)
+        return status;
+    count = moments->count;
+    status = wait_for_count(comm, &count, error);
+    for (uint64_t i = 0; status == HC_OK && comm->ranks > 1 && i < count; i++)
+        status = share_vector(leads ? &moments->vectors[i] : NULL, comm, moments, error);
     return status;
 }
 
@@ -106,7 +163,7 @@ hc_status hc_moments_make(struct hc_moments_choice *choice, hc_context *context,
     if (status != HC_OK)
         return status;
     if (choice->kind == HC_MOMENTS_SELF)
-        return measure(choice->moments, context, source, ticker, error);
+        return measure_for_all(choice->moments, context, source, ticker, error);
     const struct hc_propagation propagation = {source, &context->kernels, context->threads,
                                                ticker, choice->moments,   &context->comm};
     return choice->architecture->propagate(&choice->decoder, &propagation, error);

@@ -325,21 +325,60 @@ static hc_status open_shares(struct hc_network *first, const hc_context *context
     return status;
 }
 
-/* What has to be the same for every rank: the model, and how it is split. */
-static hc_status check_agreement(hc_context *context, const struct hc_model *model, struct hc_error *error)
+/* A file of the model beside its weights, if it is there. */
+static hc_status add_file(struct hc_checksum_stream *stream, const char *folder, const char *name,
+                          struct hc_error *error)
 {
-    char checksum[HC_CHECKSUM_DIGITS + 1], text[HC_CHECKSUM_DIGITS + 64];
-    struct hc_checksum_stream *stream = hc_checksum_create();
-    if (!stream)
-        return hc_no_memory(error);
+    char checksum[HC_CHECKSUM_DIGITS + 1] = "", *path = hc_path_join(folder, name);
+    hc_status status = path ? HC_OK : hc_no_memory(error);
+    if (status == HC_OK && hc_path_exists(path))
+        status = hc_checksum_file(path, checksum, NULL, error);
+    hc_checksum_add(stream, checksum, sizeof checksum);
+    free(path);
+    return status;
+}
+
+/* Configuration and tokenizer. In a GGUF they stand before the first tensor. */
+static hc_status add_settings(struct hc_checksum_stream *stream, const struct hc_source *source, struct hc_error *error)
+{
+    static const char *const names[] = {HC_CONFIG_NAME, "tokenizer.json", "tokenizer_config.json",
+                                        "generation_config.json", "chat_template.jinja"};
+    hc_status status = HC_OK;
+    if (source->kind == HC_SOURCE_GGUF && source->tensor_count > 0)
+        hc_checksum_add(stream, source->files[0].data, (size_t)(source->tensors[0].data - source->files[0].data));
+    for (size_t i = 0; status == HC_OK && source->kind == HC_SOURCE_DIRECTORY && i < sizeof names / sizeof *names; i++)
+        status = add_file(stream, source->path, names[i], error);
+    return status;
+}
+
+/* Coded tensors have a checksum; of others, samples of the files tell. */
+static void add_tensors(struct hc_checksum_stream *stream, const struct hc_model *model)
+{
     for (size_t i = 0; i < model->tensor_count; i++) {
         const struct hc_model_tensor *tensor = &model->tensors[i];
         hc_checksum_add(stream, tensor->name, strlen(tensor->name) + 1);
         hc_checksum_add(stream, tensor->info.shape, sizeof tensor->info.shape);
         hc_checksum_add(stream, tensor->description.checksum, strlen(tensor->description.checksum) + 1);
     }
+    for (size_t i = 0; i < model->source->file_count; i++)
+        hc_file_sample(&model->source->files[i], stream);
+}
+
+/* What has to be the same for every rank: the model, and how it is split. */
+static hc_status check_agreement(hc_context *context, const struct hc_model *model, struct hc_error *error)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1], text[HC_CHECKSUM_DIGITS + 64];
+    if (context->comm.ranks == 1)
+        return HC_OK;
+    struct hc_checksum_stream *stream = hc_checksum_create();
+    if (!stream)
+        return hc_no_memory(error);
+    add_tensors(stream, model);
+    hc_status status = add_settings(stream, model->source, error);
     hc_checksum_text(stream, checksum);
     hc_checksum_destroy(stream);
+    if (status != HC_OK)
+        return status;
     snprintf(text, sizeof text, "%s %s %d", hc_version(), checksum, (int)context->split);
     return hc_comm_agree(&context->comm, text, "the model, how it is split, and the version of hyperc", error);
 }

@@ -11,6 +11,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/exponential.h"
@@ -25,6 +26,7 @@ struct candidate {
 struct hc_sampler {
     hc_sample_options options;
     uint32_t vocabulary;
+    bool agreed;                 /* upon the options, with the other ranks */
     uint64_t choices;            /* so far: the counter of the random numbers */
     int32_t *recent;             /* a ring of the last repeat_last tokens */
     uint32_t recent_count, next; /* how many there are, where the next one goes */
@@ -271,6 +273,19 @@ bool hc_sampler_plan(const hc_sampler *sampler, struct hc_choice *choice)
 void hc_sampler_chosen(hc_sampler *sampler)
 {
     sampler->choices++;
+}
+
+hc_status hc_sampler_agree(hc_sampler *sampler, struct hc_comm *comm, struct hc_error *error)
+{
+    const hc_sample_options *o = &sampler->options;
+    char text[160];
+    if (sampler->agreed)
+        return HC_OK;
+    snprintf(text, sizeof text, "%a %u %a %a %a %u", (double)o->temperature, o->top_k, (double)o->top_p,
+             (double)o->min_p, (double)o->repeat_penalty, o->repeat_last);
+    hc_status status = hc_comm_agree(comm, text, "how tokens are chosen", error);
+    sampler->agreed = status == HC_OK;
+    return status;
 }
 
 int32_t hc_sampler_choose(hc_sampler *sampler, float *logits)

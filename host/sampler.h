@@ -4,6 +4,7 @@
 
 #include <hyperc/run.h>
 
+#include "comm.h"
 #include "runtime.h"
 
 uint32_t hc_sampler_vocabulary(const hc_sampler *sampler);
@@ -12,5 +13,8 @@ uint32_t hc_sampler_vocabulary(const hc_sampler *sampler);
 bool hc_sampler_plan(const hc_sampler *sampler, struct hc_choice *choice);
 /* It was made. */
 void hc_sampler_chosen(hc_sampler *sampler);
+/* Whether all ranks have the same options but for the seed, asked once: what they tell each other for a choice depends
+ * on these. */
+hc_status hc_sampler_agree(hc_sampler *sampler, struct hc_comm *comm, struct hc_error *error);
 
 #endif

@@ -119,12 +119,12 @@ static hc_status allocate(struct hc_sequence *sequence, hc_type cache_type, stru
     return prepare(sequence, error);
 }
 
-/* Room for the logits of `rows` tokens: those of a whole batch are large, and few ask for them. */
+/* Room for the logits of `rows` tokens, where there are any: those of a whole batch are large, and few ask for them. */
 static hc_status make_room(struct hc_sequence *sequence, uint32_t rows, struct hc_error *error)
 {
     const uint64_t row = sequence->network->decoder.vocabulary * sizeof(float);
     void *logits;
-    if (rows <= sequence->logits_room)
+    if (rows <= sequence->logits_room || !sequence->network->share.decides)
         return HC_OK;
     hc_status status = sequence->runtime.table->allocate(&sequence->runtime, (size_t)(rows * row), &logits, error);
     if (status != HC_OK)
@@ -146,15 +146,20 @@ static struct hc_sequence *member(struct hc_sequence *sequence, int rank)
     return sequence;
 }
 
+/* The other processes of a network, told of a failure that this one alone may have. */
+static hc_status tell_failure(const struct hc_sequence *first, hc_status status)
+{
+    if (status != HC_OK && first->comm && !first->crew)
+        hc_comm_abort(first->comm, first->context->error.text);
+    return status;
+}
+
 /* Runs work(user, rank) for all ranks of this process. A failure ends the other processes', too. */
 static hc_status on_all(struct hc_sequence *first, hc_crew_fn work, void *user, struct hc_error *error)
 {
     if (first->crew)
         return hc_crew_run(first->crew, work, user, error);
-    hc_status status = work(user, first->network->share.rank, error);
-    if (status != HC_OK && first->comm)
-        hc_comm_abort(first->comm, error->text);
-    return status;
+    return tell_failure(first, work(user, first->network->share.rank, error));
 }
 
 /* Threads of ranks on the CPU, which share those of the context. */
@@ -205,21 +210,27 @@ static hc_status make_members(struct hc_sequence *first, const hc_sequence_optio
     return HC_OK;
 }
 
-/* Threads where the ranks are devices of this process, else the context's other processes. */
-static hc_status meet(struct hc_sequence *first, struct hc_error *error)
+/* The context's other processes, where they have the rest of the network. */
+static hc_status join_processes(struct hc_sequence *first, struct hc_error *error)
 {
     struct hc_comm *comm = &first->context->comm;
     const struct hc_share *share = &first->network->share;
-    if (share->ranks == 1)
+    if (share->ranks == 1 || first->network->next)
         return HC_OK;
-    if (!first->next && (comm->ranks != share->ranks || comm->rank != share->rank))
+    if (comm->ranks != share->ranks || comm->rank != share->rank)
         return hc_fail(error, HC_ERR_ARGUMENT, "the network is split over %d ranks, the context is rank %d of %d",
                        share->ranks, comm->rank, comm->ranks);
-    if (!first->next) {
-        first->comm = comm;
+    first->comm = comm;
+    return HC_OK;
+}
+
+/* Threads, where the ranks are devices of this process. */
+static hc_status make_crew(struct hc_sequence *first, struct hc_error *error)
+{
+    const struct hc_comm *comm = &first->context->comm;
+    if (!first->next)
         return HC_OK;
-    }
-    hc_status status = hc_crew_create(&first->crew, share->ranks, comm->timeout, error);
+    hc_status status = hc_crew_create(&first->crew, first->network->share.ranks, comm->timeout, error);
     for (struct hc_sequence *s = first; status == HC_OK && s; s = s->next)
         s->comm = hc_crew_comm(first->crew, s->network->share.rank);
     if (status == HC_OK) { /* the calling thread is the first rank's */
@@ -227,6 +238,17 @@ static hc_status meet(struct hc_sequence *first, struct hc_error *error)
         first->comm->user = comm->user;
     }
     return status;
+}
+
+/* What the ranks evaluate at once, and how far, is the same. */
+static hc_status agree_on_options(const struct hc_sequence *first, const hc_sequence_options *options,
+                                  struct hc_error *error)
+{
+    char text[64];
+    if (!first->comm)
+        return HC_OK;
+    snprintf(text, sizeof text, "%u %u %d", options->context, options->batch, (int)options->cache_type);
+    return hc_comm_agree(first->comm, text, "the options of a sequence", error);
 }
 
 hc_status hc_sequence_create(hc_context *context, const hc_network *network, const hc_sequence_options *options,
@@ -237,22 +259,28 @@ hc_status hc_sequence_create(hc_context *context, const hc_network *network, con
     if (!options)
         options = &defaults;
     struct hc_error *error = &context->error;
+    hc_status status;
     *out = NULL;
-    hc_status status = check_options(options, &network->whole, error);
-    if (status != HC_OK)
-        return status;
     hc_sequence *sequence = calloc(1, sizeof *sequence);
-    if (!sequence)
-        return hc_no_memory(error);
+    if (!sequence) {
+        hc_no_memory(error);
+        hc_context_leave(context, error->text);
+        return HC_ERR_MEMORY;
+    }
     sequence->context = context;
     sequence->network = network;
+    HC_TRY(join_processes(sequence, error));
+    HC_TRY(agree_on_options(sequence, options, error));
+    HC_TRY(check_options(options, &network->whole, error));
     HC_TRY(make_members(sequence, options, error));
-    HC_TRY(meet(sequence, error));
+    HC_TRY(make_crew(sequence, error));
     struct creation creation = {sequence, options->cache_type, threads_of(sequence)};
     HC_TRY(on_all(sequence, create_rank, &creation, error));
     *out = sequence;
     sequence = NULL;
 done:
+    if (sequence)
+        tell_failure(sequence, status);
     hc_sequence_destroy(sequence);
     return status;
 }
@@ -426,28 +454,45 @@ struct choosing {
     uint32_t most; /* so many of the best are enough; 0: all are needed */
 };
 
+/* How many of the best a rank tells. */
+static uint32_t told_by(const struct hc_network *network, int rank, uint32_t most)
+{
+    return network->logits_of[rank] < most ? network->logits_of[rank] : most;
+}
+
+/* A row of logits that has these, rank by rank, and no others. What other ranks say is looked at before it is used. */
+static hc_status put_best(const struct hc_network *network, const struct hc_candidate *best, uint32_t most,
+                          float *logits, struct hc_error *error)
+{
+    const uint32_t vocabulary = network->whole.vocabulary;
+    for (uint32_t t = 0; t < vocabulary; t++)
+        logits[t] = -INFINITY;
+    for (int r = 0; r < network->share.ranks; r++)
+        for (uint32_t i = told_by(network, r, most); i-- > 0; best++) {
+            if ((uint32_t)best->token >= vocabulary)
+                return hc_fail(error, HC_ERR_RANKS, "rank %d chooses otherwise: among them token %d", r,
+                               (int)best->token);
+            logits[best->token] = best->logit;
+        }
+    return HC_OK;
+}
+
 /* Makes the row of all ranks' logits out of the best of every process: nothing else can be chosen. */
 static hc_status join_best(struct hc_sequence *s, uint32_t most, float *logits, struct hc_error *error)
 {
     const struct hc_network *network = s->network;
     const struct hc_share *share = &network->share;
     const size_t ranks = (size_t)share->ranks;
-    size_t *bytes = malloc(ranks * sizeof *bytes), count = 0;
+    size_t *bytes = malloc(ranks * sizeof *bytes);
     struct hc_candidate *mine = malloc(most * sizeof *mine), *all = malloc(ranks * most * sizeof *all);
     hc_status status = bytes && mine && all ? HC_OK : hc_no_memory(error);
     if (status != HC_OK)
         goto done;
-    for (size_t r = 0; r < ranks; r++) {
-        const uint32_t n = network->logits_of[r] < most ? network->logits_of[r] : most;
-        bytes[r] = n * sizeof *all;
-        count += n;
-    }
+    for (int r = 0; r < share->ranks; r++)
+        bytes[r] = told_by(network, r, most) * sizeof *all;
     hc_candidates_best(s->fetched, network->logits_of[share->rank], (int32_t)share->vocabulary.first, most, mine);
     HC_TRY(hc_comm_all_gather(s->comm, mine, all, bytes, "the most likely tokens", error));
-    for (uint32_t t = 0; t < network->whole.vocabulary; t++)
-        logits[t] = -INFINITY;
-    for (size_t i = 0; i < count; i++)
-        logits[all[i].token] = all[i].logit;
+    status = put_best(network, all, most, logits, error);
 done:
     free(bytes);
     free(mine);
@@ -473,16 +518,20 @@ static hc_status choose_here(hc_sequence *sequence, hc_sampler *sampler, uint32_
 {
     struct hc_error *error = &sequence->context->error;
     const size_t bytes = sequence->network->whole.vocabulary * sizeof *sequence->all_logits;
+    struct hc_comm *processes = sequence->crew ? NULL : sequence->comm;
     struct choosing choosing = {sequence, most};
+    hc_status status = HC_OK;
+    if (processes)
+        HC_TRY(hc_sampler_agree(sampler, processes, error));
     if (!sequence->all_logits && !(sequence->all_logits = malloc(bytes)))
-        return hc_no_memory(error);
-    hc_status status = on_all(sequence, gather_rank, &choosing, error);
-    if (status != HC_OK)
-        return status;
+        status = hc_no_memory(error);
+    HC_TRY(status);
+    HC_TRY(on_all(sequence, gather_rank, &choosing, error));
     *token = hc_sampler_choose(sampler, sequence->all_logits);
-    return sequence->crew || !sequence->comm
-               ? HC_OK
-               : hc_comm_broadcast(sequence->comm, 0, token, sizeof *token, "the next token", error);
+    if (processes)
+        status = hc_comm_broadcast(processes, 0, token, sizeof *token, "the next token", error);
+done:
+    return tell_failure(sequence, status);
 }
 
 /* How many of the best logits are enough for a choice; 0: all are needed. */
@@ -555,11 +604,11 @@ hc_status hc_sequence_use(hc_sequence *sequence, hc_rank_use *uses)
         return HC_OK;
     size_t *bytes = malloc(ranks * sizeof *bytes);
     if (!bytes)
-        return hc_no_memory(error);
+        return tell_failure(sequence, hc_no_memory(error));
     for (size_t r = 0; r < ranks; r++)
         bytes[r] = sizeof *uses;
     hc_status status = hc_comm_all_gather(sequence->comm, &uses[sequence->comm->rank], uses, bytes,
                                           "how much memory the ranks take", error);
     free(bytes);
-    return status;
+    return tell_failure(sequence, status);
 }

@@ -90,26 +90,32 @@ static void split_tensors(struct hc_share *share, const struct hc_decoder *decod
     share->embeds = share->decides = share->vocabulary.count > 0;
 }
 
-/* How many layers stand before those of a rank: at least one for every rank. */
-static uint32_t layers_before(uint32_t layers, int rank, int ranks, const double *portions)
+static double portion_of(const double *portions, int rank)
 {
-    double before = 0, all = 0;
-    for (int r = 0; r < ranks; r++) {
-        const double portion = portions ? portions[r] : 1;
-        before += r < rank ? portion : 0;
-        all += portion;
+    return portions ? portions[rank] : 1;
+}
+
+/* Rank by rank, where the portions end, rounded: but every rank has a layer, and leaves one for each behind it. */
+static struct hc_range layers_of(uint32_t layers, int rank, int ranks, const double *portions)
+{
+    double all = 0, before = 0;
+    uint32_t first = 0, end = 0;
+    for (int r = 0; r < ranks; r++)
+        all += portion_of(portions, r);
+    for (int r = 0; r <= rank; r++) {
+        before += portion_of(portions, r);
+        const uint32_t most = layers - (uint32_t)(ranks - 1 - r);
+        const double exact = layers * (before / all) + 0.5;
+        const uint32_t rounded = exact < most ? (uint32_t)exact : most;
+        first = end;
+        end = rounded > first ? rounded : first + 1;
     }
-    const uint32_t least = (uint32_t)rank, most = layers - (uint32_t)(ranks - rank);
-    const double exact = layers * (before / all) + 0.5;
-    const uint32_t rounded = exact < layers ? (uint32_t)exact : layers;
-    return rounded < least ? least : rounded > most ? most : rounded;
+    return (struct hc_range){first, end - first};
 }
 
 static void split_layers(struct hc_share *share, const struct hc_decoder *decoder, const double *portions)
 {
-    const uint32_t first = layers_before(decoder->layers, share->rank, share->ranks, portions);
-    const uint32_t end = layers_before(decoder->layers, share->rank + 1, share->ranks, portions);
-    share->layers = (struct hc_range){first, end - first};
+    share->layers = layers_of(decoder->layers, share->rank, share->ranks, portions);
     share->embeds = share->rank == 0;
     share->decides = share->rank == share->ranks - 1;
 }

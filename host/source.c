@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "checksum.h"
 #include "directory.h"
 #include "files.h"
 #include "gguf.h"
@@ -11,6 +12,8 @@
 #include "map.h"
 #include "safetensors.h"
 
+/* Of a file, for a checksum. */
+enum { SAMPLES = 64, SAMPLE_BYTES = 4096 };
 /* Levels of an index: itself, weight_map or metadata, and what people put into the latter. */
 enum { INDEX_DEPTH = 8 };
 
@@ -41,6 +44,16 @@ static hc_status take_tensors(struct hc_source *source, struct hc_tensor *tensor
 static bool is_gguf(const struct hc_file *file)
 {
     return file->size >= 4 && memcmp(file->data, "GGUF", 4) == 0;
+}
+
+void hc_file_sample(const struct hc_file *file, struct hc_checksum_stream *stream)
+{
+    const uint64_t data_bytes = file->size - file->data_offset;
+    hc_checksum_add(stream, file->data, file->data_offset);
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        const uint64_t at = data_bytes / SAMPLES * i, rest = data_bytes - at;
+        hc_checksum_add(stream, file->data + file->data_offset + at, rest < SAMPLE_BYTES ? rest : SAMPLE_BYTES);
+    }
 }
 
 /* Opens the file at `path` as number file_count of the source, whose array has room for it. */

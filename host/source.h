@@ -22,6 +22,11 @@ struct hc_file {
     char **metadata_keys, **metadata_values;
 };
 
+struct hc_checksum_stream; /* checksum.h */
+
+/* Adds the header and places all over the data: cheap, and it tells models of the same shapes apart. */
+void hc_file_sample(const struct hc_file *file, struct hc_checksum_stream *stream);
+
 struct hc_moments_vector; /* moments.h */
 
 struct hc_tensor {

@@ -178,7 +178,8 @@ static int run(const struct common_options *common, int count, char **operands, 
     end_progress();
     if (status != HC_OK) {
         code = report_failure(common, status, hc_message(context));
-        if (status == HC_ERR_CANCELLED && !state->request.options.dry_run && program_rank() == 0)
+        bool ended = status == HC_ERR_CANCELLED || status == HC_ERR_RANKS; /* from outside, in the middle */
+        if (ended && !state->request.options.dry_run && program_rank() == 0)
             fputs("hyperc: what is done is kept; the same command with --resume finishes it\n", stderr);
     } else if (program_rank() == 0) {
         code = state->request.options.dry_run ? report_dry_run(state, common)

@@ -123,10 +123,12 @@ static int write_text(struct generate_state *state, const struct common_options 
     hc_status status = generation_read(generation, state->tokens.ids, state->tokens.count);
     if (status == HC_OK)
         status = generation_write(generation, first, &state->stream, &streamed);
-    else if (status == HC_ERR_CANCELLED)
+    if (status == HC_ERR_CANCELLED || (status == HC_ERR_RANKS && stop_asked())) /* as all of them may be */
         generation->ending = ENDING_INTERRUPT;
-    if (status != HC_OK && status != HC_ERR_CANCELLED)
+    else if (status != HC_OK)
         return running_failure(&state->model, common, status);
+    if (generation->ending == ENDING_INTERRUPT)
+        running_leave(&state->model, "interrupted");
     return streamed ? report(state, common) : stream_failure(common);
 }
 
@@ -143,6 +145,8 @@ static int run(const struct common_options *common, int count, char **operands, 
     int code = status == HC_OK ? prepare(state, common) : running_failure(&state->model, common, status);
     if (code == EXIT_DONE)
         code = write_text(state, common);
+    if (code != EXIT_DONE)
+        running_leave(&state->model, "it could not go on");
     stream_free(&state->stream);
     generation_end(&state->generation);
     hc_tokens_free(&state->tokens);

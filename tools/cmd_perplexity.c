@@ -278,6 +278,8 @@ static int run(const struct common_options *common, int count, char **operands, 
         hc_status status = measure(state, common, &failed);
         code = status == HC_OK ? report(state, common) : running_failure(failed, common, status);
     }
+    if (code != EXIT_DONE)
+        running_leave(&state->models[0], "it could not go on");
     scores_free(&state->scores);
     windows_free(&state->windows);
     for (size_t m = 2; m-- > 0;) {

@@ -67,12 +67,19 @@ void running_close(struct running *running)
     *running = (struct running){0};
 }
 
+void running_leave(const struct running *running, const char *why)
+{
+    if (running->context)
+        hc_context_leave(running->context, why);
+}
+
 int running_failure(const struct running *running, const struct common_options *common, hc_status status)
 {
     const char *told = hc_message(running->context);
     const char *message = status == HC_ERR_CANCELLED                              ? "interrupted"
                           : status == HC_ERR_MEMORY && !strstr(told, "of memory") ? "out of memory"
                                                                                   : told;
+    running_leave(running, message);
     return report_failure(common, status, message);
 }
 

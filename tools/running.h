@@ -29,7 +29,9 @@ hc_status running_open(struct running *running, const struct common_options *com
 hc_status running_open_beside(struct running *running, const struct running *other, const char *path);
 hc_status running_begin(struct running *running, const hc_sequence_options *options);
 void running_close(struct running *running);
-/* Tells why the last call failed, as report_failure does; returns the exit code. */
+/* Before a command ends that did not do all of it: ranks that wait for this one end, too, and say why. */
+void running_leave(const struct running *running, const char *why);
+/* Tells why the last call failed, as report_failure does, and the other ranks; returns the exit code. */
 int running_failure(const struct running *running, const struct common_options *common, hc_status status);
 
 /* A file's bytes, with a zero behind them. */
@@ -59,7 +61,8 @@ bool take_layers(const char *name, const char *value, struct sharing *sharing);
     }
 #define LAYERS_SPEC                                                                                                    \
     {                                                                                                                  \
-        "gpu-layers", "N", "so many layers on the GPU, the rest on the CPU; auto: as many as fit there", 0             \
+        "gpu-layers", "N",                                                                                             \
+            "so many layers on the GPU, the rest on the CPU; auto: as many as fit, with --ctx 4096 in f16", 0          \
     }
 
 #endif

@@ -128,11 +128,12 @@ typedef struct hc_context_options {
     const char *device;
     hc_split split; /* of networks, over devices and ranks */
     /* If not 0: of a network, so many layers are on the devices before the last one, and the rest on that, which is to
-     * be the CPU; or as many as there is memory for. Devices that get none are not used. */
+     * be the CPU; or as many as there is memory for, if a sequence keeps 4096 positions in F16 (longer ones may not
+     * fit). Devices that get none are not used. */
     int device_layers;
     bool ranks;     /* be a rank of the processes that mpirun started, if it did: one context of a process, which makes
                      * the same calls as the others' */
-    double timeout; /* seconds after which a rank that does not answer is lost; 0: 300 */
+    double timeout; /* seconds after which a rank that does not answer is lost, once all have joined; 0: 300 */
     hc_progress_fn progress; /* may be NULL */
     void *user;              /* handed to progress */
 } hc_context_options;
@@ -149,6 +150,11 @@ void hc_context_destroy(hc_context *context);
  * writes what there is to write, and is the one to print. */
 int hc_context_rank(const hc_context *context);
 int hc_context_ranks(const hc_context *context);
+
+/* For a rank that ends before the others do, such as one that was told to stop, or cannot write: calls of the others
+ * that need it, under way or to come, fail with HC_ERR_RANKS and a message with `why`. After this only what destroys is
+ * to be called. Nothing where there is one rank. */
+void hc_context_leave(hc_context *context, const char *why);
 
 /* Why the last call on this context failed: one line, no newline. Never NULL. */
 const char *hc_message(const hc_context *context);

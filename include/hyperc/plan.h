@@ -47,6 +47,8 @@ typedef struct hc_plan_device {
  *
  * hc_compress goes over a piece stretch by stretch, which are long enough for all devices, and cuts each stretch so.
  * Between the devices of one process this is where they begin: one that is done early takes over parts of others.
+ * Processes wait for each other behind every stretch, so that whole units are rounded once for each stretch, and not
+ * once for the piece. Equal ones lose nothing by it, unequal ones wait longer than the plan says: docs/scaling.md.
  *
  * Memory: while a part is worked on, it lies there as it is read and as it is coded. What would take more than there is
  * for it is divided further, for the same device. */

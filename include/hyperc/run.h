@@ -35,7 +35,7 @@ typedef struct hc_network_info {
  * that is not known; HC_ERR_CORRUPT a configuration that contradicts the tensors. A model without a tokenizer can be
  * evaluated, but not be told a text. Matrices stay as they are stored, and are decoded inside of products. Where a
  * context has several devices or ranks, each opens its own part of the network, and HC_ERR_UNSUPPORTED also names what
- * cannot be split. */
+ * cannot be split; HC_ERR_DIFFERENT: the processes do not see the same model. */
 hc_status hc_network_open(hc_context *context, const char *path, hc_network **network);
 void hc_network_close(hc_network *network);
 void hc_network_info_get(const hc_network *network, hc_network_info *info);
@@ -93,7 +93,8 @@ typedef struct hc_sequence_options {
 
 void hc_sequence_options_init(hc_sequence_options *options);
 
-/* Allocates all that evaluation needs; the network must outlive it. Options NULL: all defaults. */
+/* Allocates all that evaluation needs; the network must outlive it. Options NULL: all defaults. HC_ERR_DIFFERENT if
+ * processes that share the network do not give the same. */
 hc_status hc_sequence_create(hc_context *context, const hc_network *network, const hc_sequence_options *options,
                              hc_sequence **sequence);
 void hc_sequence_destroy(hc_sequence *sequence);
@@ -149,9 +150,12 @@ void hc_sampler_destroy(hc_sampler *sampler);
 void hc_sampler_accept(hc_sampler *sampler, int32_t token);
 /* Chooses by `vocabulary` logits, which are overwritten. The same seed and logits give the same tokens everywhere. */
 int32_t hc_sampler_choose(hc_sampler *sampler, float *logits);
-/* The same token, by the logits of the last one that was evaluated with HC_LOGITS_LAST, where they are: a device
- * chooses by itself, so that no more than the token's number is moved, if there is no penalty, and the temperature is 0
- * or top_k is 1 to 1024. HC_ERR_ARGUMENT if there are no such logits, or the sampler is for another vocabulary. */
+/* The same token, by the logits of the last one that was evaluated with HC_LOGITS_LAST. A device that has the network
+ * alone chooses where they are, so that no more than the token's number is moved, if there is no penalty, and the
+ * temperature is 0 or top_k is 1 to 1024. Of a network that is shared every rank's logits are read to its host; in the
+ * same cases processes tell each other only the best one, or the top_k best (8 bytes each), else all of them. Then the
+ * processes take the token that the first one chooses; their samplers have the same options but for the seed, or it is
+ * HC_ERR_DIFFERENT. HC_ERR_ARGUMENT if there are no such logits, or the sampler is for another vocabulary. */
 hc_status hc_sequence_choose(hc_sequence *sequence, hc_sampler *sampler, int32_t *token);
 
 /* ---- Where the error may go --------------------------------------------------------------- */

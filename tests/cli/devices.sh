@@ -26,6 +26,7 @@ everywhere fraction in --bits 3.25 --window 10
 everywhere plain in --columns none --window 14 --bits 2 --only '*layers.1.*'
 everywhere pair in --method pair --loss-threshold 0
 everywhere side in --method pair --side auto
+everywhere self in --moments self --window 8
 everywhere shapes shapes.safetensors --window 10 --head-bits 8
 everywhere gguf model.gguf --window 10 --bits 3
 hyperc 0 compress in -o out --quiet --device cpu,cpu --threads 5
@@ -45,7 +46,10 @@ ok "decompress and verify on several"
 checkpoint long --model stories-15m --shard-size 2MB
 hyperc 0 compress long -o whole --method pair --tier c --quiet
 "$HYPERC" compress long -o out --method pair --tier c --quiet --devices cpu,cpu >"$stdout" 2>"$stderr" &
-until [ -s out.partial/journal ] && [ "$(wc -l <out.partial/journal)" -gt 3 ]; do sleep 0.02; done
+until [ -s out.partial/journal ] && [ "$(wc -l <out.partial/journal)" -gt 3 ]; do
+    kill -0 $! 2>/dev/null || fail "it ended before it could be killed"
+    sleep 0.02
+done
 kill -KILL $!
 wait $! 2>/dev/null || true
 absent out

@@ -1,14 +1,16 @@
 #!/bin/sh
 # The 260K story model, plain and compressed, on several CUDA devices: the greedy text of one CPU thread, however it is
-# split, also with a CPU among them; the perplexity of one device; and what is said of a device that is not there.
+# split, also with a CPU among them; the perplexity of one device; what is said of a device that is not there. Then a
+# model that is shared in other ways (make_columns.py), in BF16 and by both methods.
 #
 # usage: devices.sh HYPERC SCRATCH_DIRECTORY [RANKS]     (under the emulator, with four devices)
 #   RANKS: only the text, by so many processes, each with a device
-# HYPERC_DATA: where the model lies, or else ../shared/data
+# HYPERC_DATA: where the model lies, or else ../shared/data. PYTHON: makes the other one, default python3
 set -eu
-hyperc=$1 scratch=$2 ranks=${3:-}
-mpi=$(cd "$(dirname "$0")/../mpi" && pwd)/run.sh
-data=${HYPERC_DATA:-$(cd "$(dirname "$0")/../.." && pwd)/../shared/data}
+hyperc=$1 scratch=$2 ranks=${3:-} python=${PYTHON:-python3}
+here=$(cd "$(dirname "$0")" && pwd)
+mpi=$here/../mpi/run.sh
+data=${HYPERC_DATA:-$here/../../../shared/data}
 model=$data/story260K
 if [ ! -d "$model" ]; then
     echo "not run: no story model (HYPERC_DATA)"
@@ -66,6 +68,21 @@ in_processes()
     done
 }
 
+# columns [OPTION...]: the other model, compressed with these options if there are any
+columns()
+{
+    coded=$scratch/columns
+    rm -rf "$scratch/expected.txt" "$scratch/columns-coded"
+    if [ $# -gt 0 ]; then
+        "$hyperc" compress "$coded" -o "$scratch/columns-coded" "$@" >/dev/null
+        coded=$scratch/columns-coded
+    fi
+    echo "by columns: ${*:-plain}"
+    for devices in cuda:0 cuda:0,cuda:1 cuda:2,cuda:0,cuda:1; do
+        same "$coded" --devices $devices
+    done
+}
+
 # perplexity OPTION...
 perplexity()
 {
@@ -107,4 +124,13 @@ awk -v one="$(perplexity --device cuda:0)" -v four="$(perplexity --devices cuda:
 missing "$hyperc" generate "$model" -p "Once" -n 2 --devices cuda:0,cuda:4
 missing "$hyperc" compress "$model" -o "$scratch/none" --devices cuda:4
 [ ! -e "$scratch/none" ] || { echo "a result was left behind"; exit 1; }
+if command -v "$python" >/dev/null; then
+    "$python" "$here/make_columns.py" "$scratch/columns"
+    cp "$model"/tokenizer*.json "$scratch/columns"
+    columns
+    columns --method window --bits 4
+    columns --method pair
+else
+    echo "not run: by columns (no Python)"
+fi
 rm -rf "$scratch"

@@ -2,6 +2,8 @@
  *
  * usage: mpirun -n N mpi-comm operations
  *        mpirun -n N mpi-comm killed|hung|busy|aborts|differs RANK TIMEOUT    RANK does it, the others wait
+ *        mpirun -n N mpi-comm works RANK TIMEOUT    RANK works for several timeouts, and attends: nobody fails
+ *        mpirun -n N mpi-comm told RANK TIMEOUT     RANK fails; the others only work, and attend
  * A rank that fails says so in a line, "rank 2: ...", and ends with 1. */
 #include <signal.h>
 #include <stdio.h>
@@ -45,6 +47,17 @@ static hc_status differ(struct hc_comm *comm, bool culprit, struct hc_error *err
     return hc_comm_agree(comm, culprit ? "that" : "this", "the input", error);
 }
 
+/* Works without another rank, for so many seconds or until something is wrong. */
+static hc_status work(struct hc_comm *comm, double seconds, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (double worked = 0; status == HC_OK && worked < seconds; worked += 0.1) {
+        usleep(100000);
+        status = hc_comm_attend(comm, stopped, "its own work", error);
+    }
+    return status;
+}
+
 /* After some operations that are sound. */
 static hc_status fail_at(struct hc_comm *comm, const char *fault, bool culprit, struct hc_error *error)
 {
@@ -59,8 +72,12 @@ static hc_status fail_at(struct hc_comm *comm, const char *fault, bool culprit, 
         raise(SIGSTOP);
     for (int i = 0; status == HC_OK && culprit && strcmp(fault, "busy") == 0 && i < 60000; i++)
         usleep(1000);
-    if (status == HC_OK && culprit && strcmp(fault, "aborts") == 0)
+    if (status == HC_OK && culprit && (strcmp(fault, "aborts") == 0 || strcmp(fault, "told") == 0))
         return hc_fail(error, HC_ERR_DEVICE, "the device is out of memory");
+    if (status == HC_OK && culprit && strcmp(fault, "works") == 0)
+        status = work(comm, 5 * comm->timeout, error);
+    if (status == HC_OK && strcmp(fault, "told") == 0)
+        status = work(comm, 60, error);
     float *data = calloc(100000, sizeof *data);
     if (status == HC_OK)
         status = hc_comm_all_reduce(comm, data, 100000, HC_SUM_F32, "the column norms of X", error);
@@ -80,7 +97,7 @@ int main(int argc, char **argv)
     struct hc_error error = {""};
     struct hc_comm comm;
     if (argc != 2 && argc != 4) {
-        fprintf(stderr, "usage: mpi-comm operations | killed|hung|busy|aborts|differs RANK TIMEOUT\n");
+        fprintf(stderr, "usage: mpi-comm operations | killed|hung|busy|aborts|differs|works|told RANK TIMEOUT\n");
         return 2;
     }
     hc_status status = hc_comm_world(&comm, argc == 4 ? atof(argv[3]) : 300, &error);

@@ -31,6 +31,7 @@ everywhere "1 2 3 4" window --method window
 everywhere "3" fraction --bits 3.25 --window 10
 everywhere "1 2 3 4" pair --method pair --loss-threshold 0
 everywhere "3" side --method pair --side auto
+everywhere "2 3" self --moments self --window 8
 INPUT=shapes.safetensors everywhere "3" shapes --window 10 --head-bits 8
 INPUT=special.safetensors everywhere "4" special --method pair --keep-above 0.002
 
@@ -39,6 +40,8 @@ with_1="--devices cpu,cpu --threads 2" with_2="--tier c" over 3 -o mixed --quiet
 same window mixed
 with_0="--devices cpu,cpu,cpu" over 2 -o mixed.pair --quiet --method pair --loss-threshold 0
 same pair mixed.pair
+with_0="--devices cpu,cpu" with_1="--tier c" over 2 -o mixed.self --quiet --moments self --window 8
+same self mixed.self
 ok "the same from ranks with different devices, threads and instructions"
 
 # ---- Only one tells
@@ -88,7 +91,10 @@ hyperc 0 compress long -o whole --method pair --tier c --quiet
 for ranks in 1 3 2; do
     rm -rf out out.partial
     over 2 -o out --method pair --tier c --quiet &
-    until [ -s out.partial/journal ] && [ "$(wc -l <out.partial/journal)" -gt 3 ]; do sleep 0.02; done
+    until [ -s out.partial/journal ] && [ "$(wc -l <out.partial/journal)" -gt 3 ]; do
+        kill -0 $! 2>/dev/null || fail "it ended before it could be killed"
+        sleep 0.02
+    done
     kill -KILL "$(cat pid.0)"
     wait
     absent out

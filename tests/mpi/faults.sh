@@ -88,4 +88,13 @@ fault 3 busy 1 2 15 bare "rank 1 does not answer: the column norms of X (2 s)"
 fault 3 busy 1 60 15 bare "cancelled at rank [02]: the column norms of X" 3
 fault 3 aborts 0 60 10 rank "rank 0 failed: the device is out of memory (here: the column norms of X)"
 fault 4 aborts 3 60 10 bare "rank 3 failed: the device is out of memory (here: the column norms of X)"
+fault 3 told 0 60 10 rank "rank 0 failed: the device is out of memory (here: its own work)"
 fault 3 differs 2 60 10 rank "rank 2 and rank 0 do not see the same: the input"
+
+# A rank that works alone for longer than the timeout is not lost, whoever waits for it.
+for culprit in 0 2; do
+    rm -f "$scratch"/status.* "$scratch"/said.*
+    timeout --foreground -k 5 60 mpirun -n 3 sh "$scratch/bare.sh" "$mine" works $culprit 1 >"$scratch/output" 2>&1 ||
+        bad "rank $culprit of 3 works, and mpirun ends with $?"
+    echo "3 ranks, rank $culprit works: the others waited"
+done

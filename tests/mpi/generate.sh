@@ -79,11 +79,62 @@ try 1 2 chat "$story"
 grep -q "does not work over several processes" errors || bad "chat is not refused"
 try 1 2 generate "$story" -p a --devices cpu,cpu
 grep -q "one device of each" errors || bad "several devices of several processes are not refused"
-cat >other.sh <<'END'
-model=$1
-[ "$OMPI_COMM_WORLD_RANK" -eq 0 ] || model=$2
-exec "$3" generate "$model" -p a -n 4 --quiet --threads 1
+
+# differ WHAT COMMAND0 COMMAND1: as ranks 0 and 1 they are refused, for not seeing the same WHAT.
+differ()
+{
+    cat >other.sh <<END
+[ "\$OMPI_COMM_WORLD_RANK" -eq 0 ] && exec "$hyperc" $2 --quiet --threads 1
+exec "$hyperc" $3 --quiet --threads 1
 END
-timeout 120 mpirun -n 2 sh other.sh window pair "$hyperc" >output 2>errors </dev/null && bad "different models are run"
-grep -q "do not see the same" errors || bad "different models are not told"
+    timeout 120 mpirun -n 2 sh other.sh >output 2>errors </dev/null && bad "run: $2, and $3"
+    grep -q "do not see the same: $1" errors || bad "not told: $2, and $3"
+}
+
+cp -r "$story" settings
+cp -r "$story" weights
+sed 's/"rms_norm_eps": *[^,}]*/"rms_norm_eps": 0.125/' "$story/config.json" >settings/config.json
+cmp -s "$story/config.json" settings/config.json && bad "the configuration is as it was"
+first=$(($(od -An -tu8 -N8 weights/model.safetensors) + 8))
+printf x | dd of=weights/model.safetensors bs=1 seek="$first" conv=notrunc 2>errors || bad "no other weights"
+text="-p a -n 4"
+for other in window settings weights; do
+    differ "the model" "generate $story $text" "generate $other $text"
+done
+differ "the options of a sequence" "generate $story $text --ctx 32" "generate $story $text --ctx 64"
+differ "how tokens are chosen" "generate $story $text --top-k 40" "generate $story $text --top-k 3"
 echo "ok      refused"
+
+# early WHY COMMAND0 COMMAND1: one of them ends early; so does the other, in good order, and says WHY.
+early()
+{
+    printf '[ "$OMPI_COMM_WORLD_RANK" -eq 0 ] && exec %s\nexec %s\n' "$2" "$3" >other.sh
+    timeout 60 mpirun -n 2 sh other.sh >output 2>errors </dev/null
+    code=$?
+    [ $code -ne 0 ] && [ $code -ne 124 ] || bad "exit code $code: $2, and $3"
+    grep -q "$1" errors || bad "not told '$1': $2, and $3"
+    ! grep -q MPI_ERR errors || bad "an error of MPI: $2, and $3"
+}
+
+write="$hyperc generate $story -p a -n 400 --temp 0 --quiet --threads 1"
+early "rank 1: rank 0 failed: it could not go on" "$write >/dev/full" "$write"
+"$hyperc" generate "$story" -p "Once upon a time" -n 400 --quiet --temp 0 --threads 1 >text || bad "no text"
+for i in 1 2 3 4 5; do
+    cat text text text text >longer && mv longer text
+done
+# A program that is asked to stop as soon as it listens to that: SIGINT is number 2 of those caught. So do shells.
+cat >stopped.sh <<'END'
+{
+    while grep -q '^sh$' /proc/$$/comm; do sleep 0.05; done
+    until grep -q '^SigCgt:.*[2367abef]$' /proc/$$/status; do sleep 0.05; done
+    sleep 0.2
+    kill -INT $$
+} &
+exec "$@"
+END
+read="$hyperc perplexity $story -f text --ctx 256 --quiet --threads 1"
+for split in tensors layers; do
+    early "rank 0 failed: interrupted" "sh stopped.sh $read --split $split" "$read --split $split"
+    early "rank 1 failed: interrupted" "$read --split $split" "sh stopped.sh $read --split $split"
+done
+echo "ok      early ends"

@@ -202,6 +202,15 @@ Test(comm, what_fails_fails_everywhere_and_the_crew_goes_on)
     }
 }
 
+/* Alone there is nobody to tell, but who runs the crew. */
+Test(comm, what_fails_in_a_crew_of_one_is_told)
+{
+    struct job job = {.crew = crew_of(1, 60), .ranks = 1, .count = 1000};
+    expect_failure(&job, one_fails, HC_ERR_DEVICE, "the device is out of memory", "");
+    expect_sound(&job, operations);
+    hc_crew_destroy(job.crew);
+}
+
 Test(comm, who_sees_something_else_is_named)
 {
     struct hc_error error = {""};

@@ -179,44 +179,48 @@ static double waiting(const struct shapes *shapes, size_t devices)
     return time / (work / (double)devices) - 1;
 }
 
-static void expect_even(const struct shapes *shapes, const char *method, double bits, int length)
+/* Of 1 to 64 equal devices. `pair` loses under 2 % to waiting with every number of them, `window` with powers of two.
+ * With others `window` loses more, but no more than whole rows of tiles make necessary: `worst` at most. */
+static void expect_even(const struct shapes *shapes, const char *method, double bits, int length, double worst)
 {
     hc_compress_options options = options_of(method, bits, length);
     options.window.embedding_bits = options.window.head_bits = (int)bits;
+    double most = 0;
     for (size_t count = 1; count <= MOST_DEVICES; count++) {
         hc_plan *plan = plan_for_equals(shapes, &options, count);
-        hc_plan_totals totals;
-        hc_plan_totals_get(plan, &totals);
+        double imbalance = imbalance_of(plan);
         bool even = strcmp(method, "pair") == 0 || (count & (count - 1)) == 0;
-        double most = even ? 0.02 : waiting(shapes, count) + 1e-3;
+        double bar = even ? 0.02 : waiting(shapes, count) + 1e-3;
         expect_whole(shapes, plan, method);
-        cr_expect(totals.imbalance > -1e-9 && totals.imbalance < most, "%s, %g bits, L %d, %zu devices: %g", method,
-                  bits, length, count, totals.imbalance);
+        cr_expect(imbalance > -1e-9 && imbalance < bar, "%s, %g bits, L %d, %zu devices: %g", method, bits, length,
+                  count, imbalance);
+        most = fmax(most, imbalance);
         hc_plan_free(plan);
     }
+    cr_expect(fabs(most - worst) < 5e-4, "%s, %g bits, L %d: %g at worst, not %g", method, bits, length, most, worst);
 }
 
 Test(plan, llama2_7b_on_equal_devices)
 {
     const struct shapes *shapes = llama2_7b();
-    expect_even(shapes, "window", 4, 12);
-    expect_even(shapes, "window", 2, 16);
-    expect_even(shapes, "window", 8, 8);
-    expect_even(shapes, "pair", 4, 12);
+    expect_even(shapes, "window", 4, 12, 0.1481);
+    expect_even(shapes, "window", 2, 16, 0.1481);
+    expect_even(shapes, "window", 8, 8, 0.1481);
+    expect_even(shapes, "pair", 4, 12, 0.0125);
 }
 
 Test(plan, llama2_13b_on_equal_devices)
 {
     const struct shapes *shapes = llama(32000, 5120, 13824, 40, 5120);
-    expect_even(shapes, "window", 4, 12);
-    expect_even(shapes, "pair", 4, 12);
+    expect_even(shapes, "window", 4, 12, 0.1071);
+    expect_even(shapes, "pair", 4, 12, 0.0083);
 }
 
 Test(plan, llama2_70b_on_equal_devices)
 {
     const struct shapes *shapes = llama(32000, 8192, 28672, 80, 1024);
-    expect_even(shapes, "window", 4, 12);
-    expect_even(shapes, "pair", 4, 12);
+    expect_even(shapes, "window", 4, 12, 0.0755);
+    expect_even(shapes, "pair", 4, 12, 0.0036);
 }
 
 Test(plan, llama2_70b_in_no_time)

@@ -251,3 +251,20 @@ Test(share, layers_by_portions)
     cr_assert_eq(shares[0].layers.count, 20);
     cr_assert_eq(shares[1].layers.first, 20);
 }
+
+/* However uneven the portions are, every rank has a layer. */
+Test(share, layers_by_uneven_portions)
+{
+    static const double some[][4] = {{1, .001, 1, 1}, {1e9, 1, 1, 1}, {1, 1, 1, 1e9}, {1, .001, .001, 1}, {0, 1, 0, 0}};
+    for (size_t p = 0; p < sizeof some / sizeof *some; p++)
+        for (uint32_t count = 4; count < 12; count++)
+            for (int ranks = 2; ranks <= 4; ranks++) {
+                struct hc_decoder whole = models[0].decoder;
+                struct hc_share shares[4];
+                whole.layers = count;
+                make_shares(&whole, HC_SPLIT_LAYERS, ranks, some[p], shares);
+                check_ranges(shares, ranks, layers, count, count, "portions");
+                for (int r = 0; r < ranks; r++)
+                    cr_assert(shares[r].layers.count > 0, "portions %zu, %u layers: rank %d of %d", p, count, r, ranks);
+            }
+}
