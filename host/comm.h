@@ -67,8 +67,8 @@ struct hc_comm_table {
     hc_status (*attend)(struct hc_comm *comm, bool stopping, const char *what, struct hc_error *error);
 };
 
-/* Joins the ranks that mpirun started, or is alone. Once in a process. The timeout begins when all have joined: until
- * then it is for mpirun to end what does not come. HC_ERR_UNSUPPORTED: there are several, and this library was built
+/* Joins the ranks that mpirun started, or is alone. Once in a process. HC_ERR_RANKS: not all have come within the
+ * timeout, or within 20 seconds if that is less. HC_ERR_UNSUPPORTED: there are several, and this library was built
  * without MPI. */
 hc_status hc_comm_world(struct hc_comm *comm, double timeout, struct hc_error *error);
 void hc_comm_alone(struct hc_comm *comm);

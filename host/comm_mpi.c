@@ -1,5 +1,7 @@
 #include "comm_mpi.h"
 
+#include "comm_mpi_thread.h"
+
 #include <errno.h>
 #include <mpi.h>
 #include <sched.h>
@@ -472,17 +474,39 @@ static hc_status mpi_attend(struct hc_comm *comm, bool stopping, const char *wha
     return stopping ? await_news(comm, AT_WORK, what, error) : find_failure(comm, AT_WORK, what, error);
 }
 
+/* However impatient: programs start at different speeds. */
+static double patience(double timeout)
+{
+    const double least = 20;
+    return timeout > least ? timeout : least;
+}
+
+/* Whether it was done in time. `ours`: as in struct mpi. */
+static bool do_with_mpi(bool ours, void (*job)(void *data), void *data, double timeout)
+{
+    if (ours)
+        return hc_mpi_thread_run(job, data, patience(timeout));
+    job(data);
+    return true;
+}
+
+static void leave(void *data)
+{
+    struct mpi *mpi = data;
+    MPI_Comm_free(&mpi->control);
+    MPI_Comm_free(&mpi->data);
+    if (mpi->ours)
+        MPI_Finalize();
+}
+
 static void mpi_destroy(struct hc_comm *comm)
 {
     struct mpi *mpi = comm->state;
     comm->go_on = NULL;
-    /* MPI_Finalize waits for all, for ever. */
-    if (!mpi->broken && mpi_barrier(comm, "the end", NULL) == HC_OK) {
-        MPI_Comm_free(&mpi->control);
-        MPI_Comm_free(&mpi->data);
-        if (mpi->ours)
-            MPI_Finalize();
-    }
+    /* MPI_Finalize waits for all. */
+    if (!mpi->broken && mpi_barrier(comm, "the end", NULL) == HC_OK &&
+        !do_with_mpi(mpi->ours, leave, mpi, comm->timeout))
+        return;
     /* mpirun ends all as soon as one of them has ended with a failure: first let every rank say what it was. */
     if (mpi->broken)
         nap(farewell);
@@ -568,14 +592,42 @@ static bool allocate(struct mpi *mpi, size_t ranks)
     return true;
 }
 
-/* From here on the comm can be destroyed. */
-static hc_status join(struct hc_comm *comm, struct mpi *mpi, struct hc_error *error)
+/* What becomes of it when it is done in time. */
+struct joining {
+    struct hc_comm comm;
+    bool ours;
+    hc_status status;
+    struct hc_error error;
+};
+
+static hc_status start_mpi(struct joining *joining)
 {
-    bool enough = allocate(mpi, (size_t)comm->ranks);
+    struct hc_comm *comm = &joining->comm;
+    int threads = MPI_THREAD_SERIALIZED;
+    if (joining->ours && MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &threads) != MPI_SUCCESS)
+        return hc_fail(&joining->error, HC_ERR_RANKS, "MPI does not start");
+    if (joining->ours) /* else it is the program's to say what its errors do */
+        MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &comm->ranks);
+    if (threads < MPI_THREAD_SERIALIZED)
+        return hc_fail(&joining->error, HC_ERR_UNSUPPORTED, "this MPI does not let any thread call it");
+    return HC_OK;
+}
+
+/* The comm can be destroyed if it gets a table here. */
+static hc_status meet(struct joining *joining)
+{
+    struct hc_comm *comm = &joining->comm;
+    struct hc_error *error = &joining->error;
+    struct mpi *mpi = calloc(1, sizeof *mpi);
+    if (!mpi)
+        return hc_no_memory(error);
     comm->table = &mpi_table;
     comm->state = mpi;
+    mpi->ours = joining->ours;
     mpi->broken = true; /* until all is well */
-    if (!enough)
+    if (!allocate(mpi, (size_t)comm->ranks))
         return hc_no_memory(error);
     if (MPI_Comm_dup(MPI_COMM_WORLD, &mpi->data) != MPI_SUCCESS ||
         MPI_Comm_dup(MPI_COMM_WORLD, &mpi->control) != MPI_SUCCESS)
@@ -587,9 +639,21 @@ static hc_status join(struct hc_comm *comm, struct mpi *mpi, struct hc_error *er
     return status;
 }
 
+static void join(void *data)
+{
+    struct joining *joining = data;
+    joining->status = start_mpi(joining);
+    if (joining->status != HC_OK)
+        return;
+    if (joining->comm.ranks > 1)
+        joining->status = meet(joining);
+    else if (joining->ours)
+        MPI_Finalize();
+}
+
 hc_status hc_comm_mpi(struct hc_comm *comm, bool started, double timeout, struct hc_error *error)
 {
-    int running = 0, over = 0, threads = MPI_THREAD_SERIALIZED;
+    int running = 0, over = 0;
     hc_comm_alone(comm);
     MPI_Initialized(&running);
     MPI_Finalized(&over);
@@ -597,23 +661,18 @@ hc_status hc_comm_mpi(struct hc_comm *comm, bool started, double timeout, struct
         return HC_OK;
     if (over)
         return hc_fail(error, HC_ERR_UNSUPPORTED, "MPI has ended in this process, and cannot begin again");
-    if (!running && MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &threads) != MPI_SUCCESS)
-        return hc_fail(error, HC_ERR_RANKS, "MPI does not start");
-    if (!running) /* else it is the program's to say what its errors do */
-        MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &comm->ranks);
-    comm->timeout = timeout;
-    if (threads < MPI_THREAD_SERIALIZED)
-        return hc_fail(error, HC_ERR_UNSUPPORTED, "this MPI does not let any thread call it");
-    if (comm->ranks == 1) {
-        if (!running)
-            MPI_Finalize();
-        return HC_OK;
-    }
-    struct mpi *mpi = calloc(1, sizeof *mpi);
-    if (!mpi)
+    struct joining *joining = calloc(1, sizeof *joining);
+    if (!joining)
         return hc_no_memory(error);
-    mpi->ours = !running;
-    return join(comm, mpi, error);
+    hc_comm_alone(&joining->comm);
+    joining->comm.timeout = timeout;
+    joining->ours = !running;
+    if (!do_with_mpi(joining->ours, join, joining, timeout))
+        return hc_fail(error, HC_ERR_RANKS, "not all ranks have joined within %g s", patience(timeout));
+    hc_status status = joining->status;
+    *comm = joining->comm;
+    if (status != HC_OK && error)
+        *error = joining->error;
+    free(joining);
+    return status;
 }

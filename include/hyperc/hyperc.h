@@ -133,7 +133,8 @@ typedef struct hc_context_options {
     int device_layers;
     bool ranks;     /* be a rank of the processes that mpirun started, if it did: one context of a process, which makes
                      * the same calls as the others' */
-    double timeout; /* seconds after which a rank that does not answer is lost, once all have joined; 0: 300 */
+    double timeout; /* seconds after which a rank that does not answer is lost; also to join, but then at least 20; 0:
+                     * 300 */
     hc_progress_fn progress; /* may be NULL */
     void *user;              /* handed to progress */
 } hc_context_options;

@@ -91,6 +91,18 @@ fault 4 aborts 3 60 10 bare "rank 3 failed: the device is out of memory (here: t
 fault 3 told 0 60 10 rank "rank 0 failed: the device is out of memory (here: its own work)"
 fault 3 differs 2 60 10 rank "rank 2 and rank 0 do not see the same: the input"
 
+# A rank that does not come.
+cat >"$scratch/late.sh" <<'END'
+[ "$OMPI_COMM_WORLD_RANK" != 1 ] || kill -STOP $$
+exec "$@" >"$SCRATCH/said.$OMPI_COMM_WORLD_RANK" 2>&1
+END
+rm -f "$scratch"/status.* "$scratch"/said.*
+timeout --foreground -k 5 60 mpirun -n 3 sh "$scratch/late.sh" "$mine" hung 1 1 >"$scratch/output" 2>&1
+[ $? -eq 1 ] || bad "3 ranks, one does not join, and mpirun does not end with 1"
+nobody_left || bad "3 ranks, one does not join: somebody is left running"
+cat "$scratch"/said.* | grep -q "not all ranks have joined within 20 s" || bad "nobody says that one did not join"
+echo "3 ranks, rank 1 does not join: said so"
+
 # A rank that works alone for longer than the timeout is not lost, whoever waits for it.
 for culprit in 0 2; do
     rm -f "$scratch"/status.* "$scratch"/said.*

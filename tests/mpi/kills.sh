@@ -28,14 +28,15 @@ over 3 "${options[@]}"
 same whole out
 took=$(($(now) - begin))
 
-# strike SIGNAL RANKS RANK MILLISECONDS: $code is mpirun's; $struck says whether there was somebody to strike.
+# strike SIGNAL RANKS RANK MILLISECONDS [FILE]: so long after there is FILE, or rank RANK. $code is mpirun's; $struck
+# says whether there was somebody to strike.
 strike()
 {
     local job begin
     rm -f pid.* # before a rank can have written its own
     timeout 60 mpirun -n "$2" sh "$scratch/rank.sh" "${options[@]}" --timeout 10 >"$stdout" 2>"$stderr" </dev/null &
     job=$!
-    until [ -s "pid.$3" ]; do
+    until [ -s "pid.$3" ] && [ -e "${5:-pid.$3}" ]; do
         kill -0 $job 2>/dev/null || { cat "$stderr"; fail "rank $3 of $2 did not start"; }
         sleep 0.01
     done
@@ -74,7 +75,8 @@ done
 ok "a rank killed $kills times in $rounds runs: each was finished, byte for byte"
 
 rm -rf out
-strike STOP 3 1 $((took / 3))
+strike STOP 3 1 $((took / 10)) out.partial/journal
+[ $struck = yes ] || fail "there was nobody to stop"
 [ $code -ne 0 ] || fail "it went on without rank 1"
 absent out
 rank_says 0 "rank 1"

@@ -1,0 +1,11 @@
+/* MPI is begun and ended in a thread of its own: neither can be interrupted, and both wait for all ranks, for ever. */
+#ifndef HC_HOST_COMM_MPI_THREAD_H
+#define HC_HOST_COMM_MPI_THREAD_H
+
+#include <stdbool.h>
+
+/* Runs job(data) in that thread, always the same one. False: it has not come to its end within so many seconds, or
+ * there can be no thread; then the thread is lost, and `data`, which it may still write to, must be left to it. */
+bool hc_mpi_thread_run(void (*job)(void *data), void *data, double seconds);
+
+#endif
