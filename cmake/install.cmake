@@ -7,7 +7,7 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The library is static: whoever links it needs its libraries too, `pkg-config --static`.
 set(HYPERC_PC_LIBS ${OpenMP_C_FLAGS})
 if(HYPERC_HAVE_CUDA)
-  string(APPEND HYPERC_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart -lcublas -lstdc++")
+  string(APPEND HYPERC_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart -lstdc++ -ldl")
 endif()
 if(HYPERC_HAVE_NCCL)
   string(APPEND HYPERC_PC_LIBS " ${NCCL_LIBRARY}")

@@ -180,13 +180,13 @@ struct gemm {
 static void multiply_dense(struct hc_cuda_runtime *cuda, const struct gemm *gemm)
 {
     const float one = 1, zero = 0;
-    cublasStatus_t status =
-        cublasGemmEx(cuda->blas, CUBLAS_OP_T, CUBLAS_OP_N, (int)gemm->rows, (int)gemm->n, (int)gemm->columns, &one,
-                     gemm->weights, gemm->type, (int)gemm->row_stride, gemm->x, gemm->type, (int)gemm->x_stride, &zero,
-                     gemm->sums, CUDA_R_32F, (int)gemm->rows, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+    cublasStatus_t status = cuda->blas.gemm_ex(
+        cuda->blas.handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)gemm->rows, (int)gemm->n, (int)gemm->columns, &one,
+        gemm->weights, gemm->type, (int)gemm->row_stride, gemm->x, gemm->type, (int)gemm->x_stride, &zero, gemm->sums,
+        CUDA_R_32F, (int)gemm->rows, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
     if (status != CUBLAS_STATUS_SUCCESS) {
         char call[96];
-        snprintf(call, sizeof call, "cublasGemmEx: %s", cublasGetStatusString(status));
+        snprintf(call, sizeof call, "cublasGemmEx: %s", cuda->blas.status_string(status));
         hc_cuda_note(cuda, cudaErrorUnknown, call);
     }
 }

@@ -221,18 +221,6 @@ static hc_status fill(struct hc_cuda_runtime *cuda, const struct hc_needs *needs
     return status;
 }
 
-static hc_status open_blas(struct hc_cuda_runtime *cuda, struct hc_error *error)
-{
-    cublasStatus_t status = cuda->blas ? CUBLAS_STATUS_SUCCESS : cublasCreate(&cuda->blas);
-    if (status == CUBLAS_STATUS_SUCCESS)
-        status = cublasSetStream(cuda->blas, cuda->device.stream);
-    if (status == CUBLAS_STATUS_SUCCESS) /* after the stream, which resets it */
-        status = cublasSetWorkspace(cuda->blas, cuda->blas_workspace, BLAS_WORKSPACE);
-    return status == CUBLAS_STATUS_SUCCESS ? HC_OK
-                                           : hc_fail(error, HC_ERR_DEVICE, "CUDA device %d: cuBLAS: %s",
-                                                     cuda->device.ordinal, cublasGetStatusString(status));
-}
-
 static hc_status join(struct hc_runtime *runtime, struct hc_comm *comm, struct hc_error *error)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
@@ -260,7 +248,7 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
     cuda->exchange = exchange;
     cuda->context = needs->context;
     HC_TRY(fill(cuda, needs, counted.used, error));
-    HC_TRY(open_blas(cuda, error));
+    HC_TRY(hc_cuda_blas_open(&cuda->blas, &cuda->device, cuda->blas_workspace, BLAS_WORKSPACE, error));
     *bytes = counted.used;
 done:
     return status;
@@ -569,8 +557,7 @@ static void destroy(struct hc_runtime *runtime)
     forget_graphs(cuda);
     hc_cuda_ranks_leave(&cuda->ranks, &cuda->device);
     hc_cuda_upload_close(&cuda->upload);
-    if (cuda->blas)
-        cublasDestroy(cuda->blas);
+    hc_cuda_blas_close(&cuda->blas);
     hc_cuda_free_pinned(&cuda->device, cuda->exchange);
     hc_cuda_free(&cuda->device, cuda->memory);
     hc_cuda_device_close(&cuda->device);

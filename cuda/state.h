@@ -4,10 +4,9 @@
 #ifndef HC_CUDA_STATE_H
 #define HC_CUDA_STATE_H
 
+#include "blas.h"
 #include "matrix_cuda.h"
 #include "ranks.h"
-
-#include <cublas_v2.h>
 
 enum {
     HC_CUDA_LEAST_POSITIONS = 256, /* of a recorded step */
@@ -33,7 +32,7 @@ struct hc_cuda_runtime {
     const struct hc_kernels *kernels;
     struct hc_cuda_upload upload; /* opened with the first matrix */
     struct hc_cuda_ranks ranks;
-    cublasHandle_t blas;
+    struct hc_cuda_blas blas;
     hc_status status; /* the first thing that went wrong since `finish` */
     struct hc_error error;
 

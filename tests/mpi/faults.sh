@@ -78,6 +78,17 @@ fault()
     echo "$1 ranks, rank $3 $2: all others said so, after $took s"
 }
 
+# A rank that does not come. That takes 20 s, during which the rest goes on.
+late=$scratch/late
+mkdir "$late"
+cp "$program" "$late/late-$$" || exit 1
+cat >"$late/late.sh" <<'END'
+[ "$OMPI_COMM_WORLD_RANK" != 1 ] || kill -STOP $$
+exec "$@" 2>"$LATE/said.$OMPI_COMM_WORLD_RANK"
+END
+LATE=$late timeout --foreground -k 5 60 mpirun -n 3 sh "$late/late.sh" "$late/late-$$" hung 1 1 >"$late/output" 2>&1 &
+waits=$!
+
 for wrapper in bare rank; do
     fault 3 killed 1 60 10 $wrapper "rank 1 is gone: the column norms of X"
     fault 2 killed 0 60 10 $wrapper "rank 0 is gone: the column norms of X"
@@ -91,18 +102,6 @@ fault 4 aborts 3 60 10 bare "rank 3 failed: the device is out of memory (here: t
 fault 3 told 0 60 10 rank "rank 0 failed: the device is out of memory (here: its own work)"
 fault 3 differs 2 60 10 rank "rank 2 and rank 0 do not see the same: the input"
 
-# A rank that does not come.
-cat >"$scratch/late.sh" <<'END'
-[ "$OMPI_COMM_WORLD_RANK" != 1 ] || kill -STOP $$
-exec "$@" >"$SCRATCH/said.$OMPI_COMM_WORLD_RANK" 2>&1
-END
-rm -f "$scratch"/status.* "$scratch"/said.*
-timeout --foreground -k 5 60 mpirun -n 3 sh "$scratch/late.sh" "$mine" hung 1 1 >"$scratch/output" 2>&1
-[ $? -eq 1 ] || bad "3 ranks, one does not join, and mpirun does not end with 1"
-nobody_left || bad "3 ranks, one does not join: somebody is left running"
-cat "$scratch"/said.* | grep -q "not all ranks have joined within 20 s" || bad "nobody says that one did not join"
-echo "3 ranks, rank 1 does not join: said so"
-
 # A rank that works alone for longer than the timeout is not lost, whoever waits for it.
 for culprit in 0 2; do
     rm -f "$scratch"/status.* "$scratch"/said.*
@@ -110,3 +109,9 @@ for culprit in 0 2; do
         bad "rank $culprit of 3 works, and mpirun ends with $?"
     echo "3 ranks, rank $culprit works: the others waited"
 done
+
+wait $waits
+[ $? -eq 1 ] || bad "3 ranks, one does not join, and mpirun does not end with 1"
+grep -q "not all ranks have joined within 20 s" "$late"/said.* || bad "nobody says that one did not join"
+! pgrep -x "late-$$" >/dev/null || bad "3 ranks, one does not join: somebody is left running"
+echo "3 ranks, rank 1 does not join: said so"
