@@ -133,6 +133,7 @@ template <> struct best<WIDE> {
  * workspace, as those of a long window fit no shared memory. */
 template <enum sums SUMS, bool FAR> struct plain {
     static constexpr bool far = FAR, wide = SUMS == WIDE, halved = SUMS != NARROW_HELD;
+    static constexpr unsigned blocks = 0;
     typedef typename std::conditional<SUMS == WIDE, uint32_t, uint16_t>::type metric;
 
     static __host__ __device__ inline uint32_t at(const struct coding *, uint32_t r)
@@ -206,9 +207,11 @@ template <enum sums SUMS, bool FAR> struct plain {
  * + i. Planes, in the order [32 columns][plane][s][lane], s < 2^k + D - 1 as p is added: planes 0 .. 2^k - 1 are halves
  * of values, by stretch; then come the byte of a row where the metric is, and j. In a row, state b of the column is at
  * 34 b + lane, and 32 columns are 34 B + 10 apart: then at most 3, mostly 1 or 2, of the metrics that a warp reads at
- * once share a bank. */
+ * once share a bank. blocks: see window_encode.
+ */
 template <unsigned K, unsigned D, unsigned N, bool WEIGHTED> struct sweeping {
     static constexpr bool far = false, wide = false, halved = true;
+    static constexpr unsigned blocks = K == 2 ? 3 : 0;
     static constexpr unsigned ALL = 1u << K, B = ALL / D, PLANE = (ALL + D - 1) * LANES, WORDS = (B * K + 31) / 32;
     typedef uint16_t metric;
 
@@ -492,9 +495,12 @@ template <class STEPS> static __device__ inline struct memory<STEPS> memory_of(c
  * thread owns the same states in all steps. Any number of tiles.
  *
  * A step is short (272 of 32 columns of 8 states for the default shape), and its barrier cheapest where the block is
- * small: there one warp has the tile, and what it waits for, on the path back too, is covered by other blocks. */
+ * small: there one warp has the tile, and what it waits for, on the path back too, is covered by other blocks.
+ *
+ * STEPS::blocks of 512 threads are to find registers in a multiprocessor; 0: as the compiler likes, which for k = 2
+ * would be more, with spills. */
 template <class STEPS>
-static __global__ void __launch_bounds__(MOST_THREADS) window_encode(const struct coding coding)
+static __global__ void __launch_bounds__(MOST_THREADS, STEPS::blocks) window_encode(const struct coding coding)
 {
     __shared__ struct tile tile;
     const struct memory<STEPS> memory = memory_of<STEPS>(&coding);
