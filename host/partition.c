@@ -59,9 +59,9 @@ static double time_of(uint64_t all, const double *speeds, size_t count, uint64_t
 
 uint64_t hc_partition_whole(uint64_t all, uint64_t parts, const double *speeds, size_t count, uint64_t *units)
 {
-    const double worth = 1e-3;
+    const double twice = 0.03;
     uint64_t left = share_evenly(all, speeds, count, units);
     double even = time_of(all - left, speeds, count, units);
-    double finer = even + time_of(left * parts, speeds, count, units) / (double)parts;
-    return finer < (1 - worth) * time_of(all, speeds, count, units) ? all - left : all;
+    double finer = even + (1 + twice) * time_of(left * parts, speeds, count, units) / (double)parts;
+    return finer < time_of(all, speeds, count, units) ? all - left : all;
 }
