@@ -42,10 +42,9 @@ typedef struct hc_plan_device {
  * Where whole rows of tiles do not come out even, every device gets as many as are due to it, rounded down, and the few
  * that are left over are shared by all, in three steps with a cut of their own each: what takes each row of the matrix
  * to the units of the search (cut between rows), the search (between *blocks of tiles*: 1, 2, 4 or 8 of them, which a
- * Hadamard block covers), the scales (between rows). That is left out where it would take as long. Beside the
- * search it takes 0.7 for the first step, 1.15 for the last, and there 0.5 for every row of the rows of tiles that
- * a device has a row of (nanoseconds for a weight, as above; bench/window_steps). These are done
- * twice, and count as lost.
+ * Hadamard block covers), the scales (between rows). That is left out where it would take as long. Beside the search
+ * the first step takes 0.7, the last 1.15 and, for all rows of each row of tiles of which a device has a row, 0.5
+ * (nanoseconds for a weight, as above; bench/window_steps). That is mostly done a second time, and counts as lost.
  *
  * The codes of a piece depend on sums over all of it (column norms; means, farthest point and classes of `pair`), which
  * are added up over the devices, so that the next piece begins when the slowest is done. The time of the whole is
@@ -68,9 +67,9 @@ typedef struct hc_plan_part {
     const char *tensor;
     uint64_t piece, pieces;  /* which expert of how many, in tensors that stack them; else 0 of 1 */
     bool whole;              /* all of the piece */
-    uint64_t first, weights; /* of the piece's, row by row; or, if there are `tiles`: */
-    /* Not all of the rows from weight `first` on to the end of the piece, but of these rows, cut into tiles row by row
-     * of tiles, so many from number first_tile on; `weights` lie in them. 0: whole rows. */
+    uint64_t first, weights; /* of the piece's, row by row */
+    /* If not 0: of the rows of tiles from weight `first` to the end of the piece, which devices share, so many tiles
+     * from number first_tile on; `weights` of the piece's are in them. */
     uint64_t first_tile, tiles;
     uint64_t device;                    /* which of the devices */
     uint64_t read_bytes, written_bytes; /* of tensors; together what it takes of memory. Written: of `pair`, and of
