@@ -214,13 +214,15 @@ static double search_rate(const struct scale_rates *rates, const struct scale_co
            candidates(code->k, code->length);
 }
 
-/* Between hosts, for a matrix: column norms, codes and scales and errors of every stretch. */
+/* Between hosts, for a matrix: column norms, codes and scales and errors of every stretch; factors, codes and scales of
+ * the rows of tiles that do not come out even. */
 static double exchange_seconds(const struct scale_machine *machine, const struct scale_code *code,
                                const struct hc_matrix_shape *shape, unsigned devices)
 {
-    enum { PASSES = 2, OF_STRETCH = 3, COLUMN_BYTES = 4 + 8 };
+    enum { PASSES = 2, OF_STRETCH = 3, OF_REST = 3, COLUMN_BYTES = 4 + 8 };
     const unsigned hosts = scale_hosts(devices);
-    const double calls = PASSES + !code->pair + OF_STRETCH * divide(code, shape, devices).stretches;
+    const bool rest = !code->pair && scale_up(shape->rows, HC_TILE) / HC_TILE % hosts > 0;
+    const double calls = PASSES + !code->pair + OF_STRETCH * divide(code, shape, devices).stretches + OF_REST * rest;
     const double norms = 2.0 * shape->columns * COLUMN_BYTES; /* there and back */
     const double coded = (double)scale_code_bytes(code, shape->rows, shape->columns) + 2.0 * shape->rows;
     const double moments = code->pair ? 0 : 8.0 * shape->rows;

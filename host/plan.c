@@ -13,6 +13,7 @@ struct hc_plan {
     size_t name_count;
     hc_plan_share *shares;
     double *speeds;  /* of the devices */
+    double work;     /* of all pieces, nothing done twice: seconds of a device of speed 1 */
     uint64_t *units; /* of the piece at hand: how many each device has */
     hc_plan_part *parts;
     size_t room;
@@ -100,6 +101,12 @@ static uint64_t weights_that_fit(const struct hc_plan_piece *piece, uint64_t mem
     return weights < piece->weights ? weights : piece->weights;
 }
 
+static hc_status too_small(const hc_plan_share *share, const hc_plan_part *which, struct hc_error *error)
+{
+    return hc_fail(error, HC_ERR_ARGUMENT, "%s: %llu bytes of memory do not hold the least part of %s", share->name,
+                   (unsigned long long)share->memory, which->tensor);
+}
+
 /* Gives weights of a piece to a device, in as many parts as its memory asks for. */
 static hc_status give(hc_plan *plan, const struct hc_plan_piece *piece, const hc_plan_part *which, size_t device,
                       uint64_t first, uint64_t weights, struct hc_error *error)
@@ -108,8 +115,7 @@ static hc_status give(hc_plan *plan, const struct hc_plan_piece *piece, const hc
     uint64_t most = weights_that_fit(piece, share->memory), end = first + weights;
     hc_status status = HC_OK;
     if (most < weights && most == 0)
-        return hc_fail(error, HC_ERR_ARGUMENT, "%s: %llu bytes of memory do not hold the least part of %s", share->name,
-                       (unsigned long long)share->memory, which->tensor);
+        return too_small(share, which, error);
     do {
         hc_plan_part part = *which;
         part.device = device;
@@ -125,13 +131,60 @@ static hc_status give(hc_plan *plan, const struct hc_plan_piece *piece, const hc
     return status;
 }
 
+/* Rows of tiles that come after those that are given away whole, up to the end of the piece. */
+struct shared {
+    const hc_plan_part *which;
+    uint64_t first_tile_row, tile_rows;
+};
+
+/* Tiles from number `first` of them on. Scales and what else there is once count to the first of all. */
+static hc_plan_part part_of_tiles(const struct hc_plan_piece *piece, const struct shared *shared, uint64_t first,
+                                  uint64_t tiles)
+{
+    hc_plan_part part = *shared->which;
+    uint64_t before = shared->first_tile_row * piece->unit, rest = piece->weights - before;
+    part.first = before;
+    part.first_tile = first;
+    part.tiles = tiles;
+    part.weights = hc_plan_weights_of_tiles(piece, shared->first_tile_row * piece->tile_columns + first, tiles);
+    part.whole = part.weights == piece->weights;
+    part.read_bytes = hc_plan_read_bytes(piece, part.weights);
+    part.written_bytes = tiles * (HC_TILE_WEIGHTS / 8) * piece->bits;
+    if (first == 0)
+        part.written_bytes += hc_plan_written_bytes(piece, before, rest) -
+                              shared->tile_rows * piece->tile_columns * (HC_TILE_WEIGHTS / 8) * piece->bits;
+    return part;
+}
+
+/* Gives tiles to a device, as `give` does. */
+static hc_status give_tiles(hc_plan *plan, const struct hc_plan_piece *piece, const struct shared *shared,
+                            size_t device, uint64_t first, uint64_t tiles, struct hc_error *error)
+{
+    const hc_plan_share *share = &plan->shares[device];
+    hc_status status = HC_OK;
+    for (uint64_t end = first + tiles; status == HC_OK && first < end;) {
+        uint64_t count = end - first;
+        hc_plan_part part = part_of_tiles(piece, shared, first, count);
+        while (share->memory > 0 && part.read_bytes + part.written_bytes > share->memory && count > 0) {
+            count -= piece->block_tiles;
+            part = part_of_tiles(piece, shared, first, count);
+        }
+        if (count == 0)
+            return too_small(share, shared->which, error);
+        part.device = device;
+        part.seconds = 1e-9 * hc_plan_search_cost(piece, count) / share->speed;
+        status = add_part(plan, &part, error);
+        first += count;
+    }
+    return status;
+}
+
 /* ---- Cutting -------------------------------------------------------------------------------- */
 
-/* In units: what is kept, or has no weights, is the first device's. */
-static void share_out(hc_plan *plan, const struct hc_plan_piece *piece)
+/* Whole units; what is kept, or has no weights, is the first device's. */
+static void share_out(hc_plan *plan, const struct hc_plan_piece *piece, uint64_t units)
 {
-    uint64_t units = (piece->weights + piece->unit - 1) / piece->unit;
-    if (piece->kind != HC_PLAN_KEPT && units > 0) {
+    if (piece->kind != HC_PLAN_KEPT && piece->weights > 0) {
         hc_partition(units, plan->speeds, plan->totals.devices, plan->units);
         return;
     }
@@ -139,14 +192,14 @@ static void share_out(hc_plan *plan, const struct hc_plan_piece *piece)
     plan->units[0] = units > 0 ? units : 1;
 }
 
-/* Gives a piece away. The next one begins when the slowest device is done with its part. */
-static hc_status lay(hc_plan *plan, const struct hc_plan_piece *piece, const hc_plan_part *which,
-                     struct hc_error *error)
+/* Gives the first units of a piece away, whole. */
+static hc_status lay_whole(hc_plan *plan, const struct hc_plan_piece *piece, const hc_plan_part *which, uint64_t units,
+                           struct hc_error *error)
 {
     hc_status status = HC_OK;
-    uint64_t first = 0, sharers = 0;
+    uint64_t first = 0;
     double slowest = 0;
-    share_out(plan, piece);
+    share_out(plan, piece, units);
     for (size_t d = 0; status == HC_OK && d < plan->totals.devices; d++) {
         uint64_t rest = piece->weights - first, weights = plan->units[d] * piece->unit;
         weights = weights < rest ? weights : rest;
@@ -154,12 +207,78 @@ static hc_status lay(hc_plan *plan, const struct hc_plan_piece *piece, const hc_
             continue;
         status = give(plan, piece, which, d, first, weights, error);
         first += weights;
-        sharers++;
         slowest = fmax(slowest, 1e-9 * hc_plan_nanoseconds(piece, weights) / plan->speeds[d]);
     }
     plan->totals.seconds += slowest;
+    return status;
+}
+
+/* Gives the tiles of shared rows of tiles away, in blocks. */
+static hc_status lay_tiles(hc_plan *plan, const struct hc_plan_piece *piece, const struct shared *shared,
+                           struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    uint64_t at = 0, blocks = shared->tile_rows * hc_plan_row_blocks(piece);
+    double slowest = 0;
+    hc_partition(blocks, plan->speeds, plan->totals.devices, plan->units);
+    for (size_t d = 0; status == HC_OK && d < plan->totals.devices; d++) {
+        uint64_t tiles = plan->units[d] * piece->block_tiles;
+        if (tiles == 0)
+            continue;
+        status = give_tiles(plan, piece, shared, d, at, tiles, error);
+        at += tiles;
+        slowest = fmax(slowest, 1e-9 * hc_plan_search_cost(piece, tiles) / plan->speeds[d]);
+    }
+    plan->totals.seconds += slowest;
+    return status;
+}
+
+/* What is done twice: the rows of shared rows of tiles go by two steps more, which all devices share. */
+static void lay_rows(hc_plan *plan, const struct hc_plan_piece *piece, const struct shared *shared)
+{
+    uint64_t first = shared->first_tile_row * HC_TILE, all = piece->weights / piece->columns - first;
+    double factors = 0, fit = 0;
+    hc_partition(all, plan->speeds, plan->totals.devices, plan->units);
+    for (size_t d = 0; d < plan->totals.devices; d++) {
+        uint64_t rows = plan->units[d];
+        double mine = 1e-9 * hc_plan_factors_cost(piece, rows) / plan->speeds[d];
+        double my_fit = 1e-9 * hc_plan_fit_cost(piece, first, rows) / plan->speeds[d];
+        plan->shares[d].seconds += mine + my_fit;
+        factors = fmax(factors, mine);
+        fit = fmax(fit, my_fit);
+        first += rows;
+    }
+    plan->totals.seconds += factors + fit;
+}
+
+/* Whether more than one device has parts from number `first` on. */
+static bool is_cut(const hc_plan *plan, uint64_t first)
+{
+    for (uint64_t i = first; i < plan->totals.parts; i++)
+        if (plan->parts[i].device != plan->parts[first].device)
+            return true;
+    return false;
+}
+
+/* Gives a piece away. The next one begins when the slowest device is done with its part, and so does every step. */
+static hc_status lay(hc_plan *plan, const struct hc_plan_piece *piece, const hc_plan_part *which,
+                     struct hc_error *error)
+{
+    uint64_t units = (piece->weights + piece->unit - 1) / piece->unit, whole = units, begin = plan->totals.parts;
+    hc_status status = HC_OK;
+    if (piece->kind == HC_PLAN_WINDOW && units > 0)
+        whole = hc_partition_whole(units, hc_plan_row_blocks(piece), plan->speeds, plan->totals.devices, plan->units);
+    const struct shared shared = {which, whole, units - whole};
+    if (whole > 0 || units == 0)
+        HC_TRY(lay_whole(plan, piece, which, whole, error));
+    if (whole < units) {
+        HC_TRY(lay_tiles(plan, piece, &shared, error));
+        lay_rows(plan, piece, &shared);
+    }
+    plan->work += 1e-9 * hc_plan_nanoseconds(piece, piece->weights);
     plan->totals.pieces++;
-    plan->totals.cut_pieces += sharers > 1;
+    plan->totals.cut_pieces += is_cut(plan, begin);
+done:
     return status;
 }
 
@@ -185,7 +304,7 @@ done:
 static void add_up(hc_plan *plan)
 {
     hc_plan_totals *totals = &plan->totals;
-    double work = 0, speeds = 0;
+    double busy = 0, speeds = 0;
     for (uint64_t i = 0; i < totals->parts; i++) {
         const hc_plan_part *part = &plan->parts[i];
         hc_plan_share *share = &plan->shares[part->device];
@@ -200,12 +319,12 @@ static void add_up(hc_plan *plan)
     }
     for (uint64_t d = 0; d < totals->devices; d++) {
         const hc_plan_share *share = &plan->shares[d];
-        work += share->seconds * share->speed;
+        busy += share->seconds * share->speed;
         speeds += share->speed;
     }
-    for (uint64_t d = 0; d < totals->devices && work > 0; d++)
-        plan->shares[d].share = plan->shares[d].seconds * plan->shares[d].speed / work;
-    totals->imbalance = work > 0 ? totals->seconds / (work / speeds) - 1 : 0;
+    for (uint64_t d = 0; d < totals->devices && busy > 0; d++)
+        plan->shares[d].share = plan->shares[d].seconds * plan->shares[d].speed / busy;
+    totals->imbalance = plan->work > 0 ? fmax(0, totals->seconds / (plan->work / speeds) - 1) : 0;
 }
 
 static hc_status allocate(hc_plan *plan, size_t tensors, size_t devices, struct hc_error *error)

@@ -144,7 +144,8 @@ static struct cut cut_at(const hc_plan *plan, uint64_t at)
 {
     hc_plan_part part;
     struct cut cut = {at, 0};
-    while (hc_plan_part_get(plan, at + cut.parts, &part) == HC_OK && (cut.parts == 0 || part.first > 0))
+    while (hc_plan_part_get(plan, at + cut.parts, &part) == HC_OK &&
+           (cut.parts == 0 || part.first > 0 || part.first_tile > 0))
         cut.parts++;
     return cut;
 }
@@ -157,7 +158,8 @@ static bool same_cut(const hc_plan *plan, const struct cut *a, const struct cut 
     for (uint64_t i = 0; same && i < a->parts; i++) {
         hc_plan_part_get(plan, a->at + i, &p);
         hc_plan_part_get(plan, b->at + i, &q);
-        same = p.device == q.device && p.weights == q.weights && p.written_bytes == q.written_bytes;
+        same =
+            p.device == q.device && p.weights == q.weights && p.tiles == q.tiles && p.written_bytes == q.written_bytes;
     }
     return same;
 }
@@ -179,40 +181,51 @@ static uint64_t count_alike(const hc_plan *plan, const struct cut *cut)
     return alike;
 }
 
-/* What one device has of a piece, in parts from number *at on, up to `end`; *at goes behind them. */
-static uint64_t next_device(const hc_plan *plan, uint64_t *at, uint64_t end, hc_plan_share *share)
+/* What one device has of a piece, rows or tiles, in parts from number *at on, up to `end`; *at goes behind them. */
+static hc_plan_part next_device(const hc_plan *plan, uint64_t *at, uint64_t end, hc_plan_share *share)
 {
     hc_plan_part part, next;
     hc_plan_part_get(plan, *at, &part);
     hc_plan_share_get(plan, part.device, share);
-    while (++*at < end && hc_plan_part_get(plan, *at, &next) == HC_OK && next.device == part.device)
+    while (++*at < end && hc_plan_part_get(plan, *at, &next) == HC_OK && next.device == part.device &&
+           (next.tiles > 0) == (part.tiles > 0)) {
         part.weights += next.weights;
-    return part.weights;
+        part.tiles += next.tiles;
+    }
+    return part;
 }
 
-/* ": 4096 weights on cuda:0, cuda:1, 2048 on cpu" */
+/* ": 4096 weights on cuda:0, cuda:1, 2048 on cpu; 40 tiles on cuda:0, cuda:1, 20 on cpu" */
 static void print_parts(const hc_plan *plan, const struct cut *cut)
 {
     uint64_t before = 0;
+    bool tiles = false;
     for (uint64_t at = cut->at; at < cut->at + cut->parts;) {
-        bool first = at == cut->at;
+        bool begins = at == cut->at;
         hc_plan_share share;
-        uint64_t weights = next_device(plan, &at, cut->at + cut->parts, &share);
-        if (weights == before)
+        const hc_plan_part part = next_device(plan, &at, cut->at + cut->parts, &share);
+        bool first = begins || (part.tiles > 0) != tiles;
+        uint64_t count = part.tiles > 0 ? part.tiles : part.weights;
+        tiles = part.tiles > 0;
+        if (first)
+            printf("%s %" PRIu64 " %s on %s", begins ? ":" : ";", count, tiles ? "tiles" : "weights", share.name);
+        else if (count == before)
             printf(", %s", share.name);
         else
-            printf("%s %" PRIu64 "%s on %s", first ? ":" : ",", weights, first ? " weights" : "", share.name);
-        before = weights;
+            printf(", %" PRIu64 " on %s", count, share.name);
+        before = count;
     }
 }
 
 /* Whether it is more than one device's. */
 static bool is_shared(const hc_plan *plan, const struct cut *cut)
 {
-    uint64_t at = cut->at;
-    hc_plan_share share;
-    next_device(plan, &at, cut->at + cut->parts, &share);
-    return at < cut->at + cut->parts;
+    hc_plan_part first, part;
+    hc_plan_part_get(plan, cut->at, &first);
+    for (uint64_t i = 1; i < cut->parts; i++)
+        if (hc_plan_part_get(plan, cut->at + i, &part) == HC_OK && part.device != first.device)
+            return true;
+    return false;
 }
 
 /* One line for all pieces that are cut alike. */
@@ -247,7 +260,7 @@ static int print_plan(const hc_plan *plan)
     print_cuts(plan);
     printf("%" PRIu64 " tensors, %" PRIu64 " weights, %" PRIu64 " of %" PRIu64 " pieces cut between devices\n",
            totals.tensors, totals.weights, totals.cut_pieces, totals.pieces);
-    printf("predicted to search %.4g s, which is %.3f %% more than without waiting for the slowest\n", totals.seconds,
+    printf("predicted to search %.4g s, which is %.3f %% more than an even share of the work\n", totals.seconds,
            100 * totals.imbalance);
     return finish_output(EXIT_DONE);
 }
@@ -265,8 +278,9 @@ static json_t *share_json(const hc_plan_share *share)
 
 static json_t *part_json(const hc_plan_part *part)
 {
-    return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:b, s:I, s:I, s:f}", "tensor", json_text(part->tensor), "piece",
-                     (json_int_t)part->piece, "whole", (int)part->whole, "first", (json_int_t)part->first, "weights",
+    return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:f}", "tensor", json_text(part->tensor),
+                     "piece", (json_int_t)part->piece, "whole", (int)part->whole, "first", (json_int_t)part->first,
+                     "first_tile", (json_int_t)part->first_tile, "tiles", (json_int_t)part->tiles, "weights",
                      (json_int_t)part->weights, "device", (json_int_t)part->device, "kept", (int)part->kept,
                      "read_bytes", (json_int_t)part->read_bytes, "written_bytes", (json_int_t)part->written_bytes,
                      "seconds", part->seconds);

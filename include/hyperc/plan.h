@@ -37,18 +37,27 @@ typedef struct hc_plan_device {
  *
  * What is cut where: all devices go through the model together. Every piece (a tensor, or one expert of a stack of
  * them) is cut among all of them in proportion to their speeds, as near as whole units go: rows of tiles, which are 16
- * rows, for `window`, blocks of 8192 weights for `pair`. A piece of fewer units than devices is the work of some of
- * them. What is kept, the first one copies.
+ * rows, for `window`, blocks of 8192 weights for `pair`. What is kept, the first one copies.
+ *
+ * Where whole rows of tiles do not come out even, every device gets as many as are due to it, rounded down, and the few
+ * that are left over are shared by all, in three steps with a cut of their own each: what takes each row of the matrix
+ * to the units of the search (cut between rows), the search (between *blocks of tiles*: 1, 2, 4 or 8 of them, which a
+ * Hadamard block covers), the scales (between rows). That is left out where it would take as long. Beside the search
+ * the first step takes 0.7, the last 1.15 and, for all rows of each row of tiles of which a device has a row, 0.5
+ * (nanoseconds for a weight, as above; bench/window_steps). That is mostly done a second time, and counts as lost.
  *
  * The codes of a piece depend on sums over all of it (column norms; means, farthest point and classes of `pair`), which
  * are added up over the devices, so that the next piece begins when the slowest is done. The time of the whole is
- * therefore the sum over the pieces of that of the slowest device, and the imbalance what is lost to waiting. With n
- * equal devices a piece of u units takes as long as ceil(u / n) of them: nothing is lost where n divides u.
+ * therefore the sum over the pieces, and over the steps of a piece, of that of the slowest device, and the imbalance
+ * what is lost to waiting and to what is done twice. With n equal devices a piece of u units of `pair` takes as long as
+ * ceil(u / n) of them: nothing is lost where n divides u. For the shapes of LLaMA2, with 1 to 64 equal devices, it is
+ * below 2 % (docs/scaling.md).
  *
  * hc_compress goes over a piece stretch by stretch, which are long enough for all devices, and cuts each stretch so.
  * Between the devices of one process this is where they begin: one that is done early takes over parts of others.
- * Processes wait for each other behind every stretch, so that whole units are rounded once for each stretch, and not
- * once for the piece. Equal ones lose nothing by it, unequal ones wait longer than the plan says: docs/scaling.md.
+ * Processes wait for each other behind every step of every stretch, so that what is rounded is rounded once for each
+ * stretch, and not once for the piece. Equal ones lose nothing by it, unequal ones wait longer than the plan says:
+ * docs/scaling.md.
  *
  * Memory: while a part is worked on, it lies there as it is read and as it is coded. What would take more than there is
  * for it is divided further, for the same device. */
@@ -56,14 +65,17 @@ typedef struct hc_plan_device {
 /* Some weights of a tensor, for one device; in the order of the tensors and their rows. */
 typedef struct hc_plan_part {
     const char *tensor;
-    uint64_t piece, pieces;             /* which expert of how many, in tensors that stack them; else 0 of 1 */
-    bool whole;                         /* all of the piece */
-    uint64_t first, weights;            /* of the piece's, row by row */
+    uint64_t piece, pieces;  /* which expert of how many, in tensors that stack them; else 0 of 1 */
+    bool whole;              /* all of the piece */
+    uint64_t first, weights; /* of the piece's, row by row */
+    /* If not 0: of the rows of tiles from weight `first` to the end of the piece, which devices share, so many tiles
+     * from number first_tile on; `weights` of the piece's are in them. */
+    uint64_t first_tile, tiles;
     uint64_t device;                    /* which of the devices */
     uint64_t read_bytes, written_bytes; /* of tensors; together what it takes of memory. Written: of `pair`, and of
                                          * shared rates, at most */
     bool kept;                          /* copied as it is, which takes no memory there */
-    double seconds;                     /* predicted */
+    double seconds;                     /* predicted; of tiles, to search them */
 } hc_plan_part;
 
 /* What a device gets in all. */
@@ -81,7 +93,8 @@ typedef struct hc_plan_totals {
     uint64_t tensors, pieces, cut_pieces; /* cut: between devices */
     uint64_t parts, weights, devices;
     double seconds;   /* of the whole: of the slowest device at every piece */
-    double imbalance; /* that / what it would be if nobody waited - 1; 0 if there is nothing to do */
+    double imbalance; /* that / what it would be if nobody waited, and nothing were done twice, - 1; 0 if there is
+                       * nothing to do */
 } hc_plan_totals;
 
 typedef struct hc_plan hc_plan;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "partition.h"
 #include "plan.h"
 
 enum { MOST_TENSORS = 1024, MOST_DEVICES = 64, NAME = 64 };
@@ -120,21 +121,43 @@ static hc_plan_share share_of(const hc_plan *plan, uint64_t device)
     return share;
 }
 
-/* The next weights of a piece, which are to begin with number `first`; returns where they end. */
-static uint64_t expect_part(const hc_plan *plan, uint64_t at, const char *name, uint64_t first, uint64_t all,
-                            uint64_t unit)
+/* How far the parts of a piece have come, in weights, and behind these in tiles; what they have in all. */
+struct place {
+    uint64_t first, tile, weights;
+};
+
+/* The next part of a piece, which is to begin there. */
+static void expect_part(const hc_plan *plan, uint64_t at, const char *name, struct place *place, uint64_t all,
+                        uint64_t unit)
 {
     hc_plan_part part;
     hc_plan_totals totals;
     hc_plan_totals_get(plan, &totals);
     cr_assert(hc_plan_part_get(plan, at, &part) == HC_OK, "%s: weight %llu belongs to nobody", name,
-              (unsigned long long)first);
-    cr_assert(strcmp(part.tensor, name) == 0 && part.first == first, "%s, not weight %llu of %s", part.tensor,
-              (unsigned long long)first, name);
-    cr_assert(part.weights > 0 && part.first + part.weights <= all && part.device < totals.devices);
+              (unsigned long long)place->first);
+    cr_assert(strcmp(part.tensor, name) == 0 && part.first == place->first && part.first_tile == place->tile,
+              "%s, not weight %llu of %s", part.tensor, (unsigned long long)place->first, name);
+    cr_assert(part.weights > 0 && part.weights <= all - place->weights && part.device < totals.devices);
     cr_assert(part.first % unit == 0, "%s is cut at %llu", name, (unsigned long long)part.first);
     cr_assert(part.read_bytes == 2 * part.weights && part.whole == (part.weights == all));
-    return first + part.weights;
+    cr_assert(part.tiles > 0 || place->tile == 0, "whole rows behind tiles");
+    place->first += part.tiles > 0 ? 0 : part.weights;
+    place->tile += part.tiles;
+    place->weights += part.weights;
+}
+
+/* All parts of a piece, from number `at` on; returns how many. */
+static uint64_t expect_parts(const hc_plan *plan, uint64_t at, const char *name, uint64_t rows, uint64_t columns,
+                             uint64_t unit)
+{
+    struct place place = {0, 0, 0};
+    uint64_t parts = 0, all = rows * columns;
+    for (; place.weights < all; parts++)
+        expect_part(plan, at + parts, name, &place, all, unit);
+    uint64_t left = columns > 0 ? (rows - place.first / columns + 15) / 16 * ((columns + 15) / 16) : 0;
+    cr_assert(place.tile == 0 ? place.first == all : place.tile == left, "%s: %llu tiles of %llu", name,
+              (unsigned long long)place.tile, (unsigned long long)left);
+    return parts;
 }
 
 /* Every weight of every tensor, once, in order; parts and shares agree. */
@@ -148,8 +171,7 @@ static void expect_whole(const struct shapes *shapes, const hc_plan *plan, const
         uint64_t rows = tensor->rank > 1 ? tensor->shape[0] : 1;
         uint64_t columns = tensor->rank > 1 ? tensor->shape[1] : tensor->shape[0];
         uint64_t unit = strcmp(method, "pair") == 0 ? HC_BLOCK : 16 * columns;
-        for (uint64_t first = 0; first < rows * columns; at++)
-            first = expect_part(plan, at, tensor->name, first, rows * columns, unit);
+        at += expect_parts(plan, at, tensor->name, rows, columns, unit);
         weights += rows * columns;
     }
     hc_plan_totals_get(plan, &totals);
@@ -164,23 +186,7 @@ static void expect_whole(const struct shapes *shapes, const hc_plan *plan, const
 
 /* ---- Evenly --------------------------------------------------------------------------------- */
 
-/* By counts of units alone: a piece takes as long as the device that has most of them. */
-static double waiting(const struct shapes *shapes, size_t devices)
-{
-    double work = 0, time = 0;
-    for (size_t i = 0; i < shapes->count; i++) {
-        const hc_tensor_info *tensor = &shapes->tensors[i];
-        uint64_t units = tensor->shape[0] / 16;
-        if (tensor->rank < 2)
-            continue;
-        work += (double)(units * tensor->shape[1]);
-        time += (double)((units + devices - 1) / devices * tensor->shape[1]);
-    }
-    return time / (work / (double)devices) - 1;
-}
-
-/* Of 1 to 64 equal devices. `pair` loses under 2 % to waiting with every number of them, `window` with powers of two.
- * With others `window` loses more, but no more than whole rows of tiles make necessary: `worst` at most. */
+/* 1 to 64 equal devices lose under 2 %, whatever their number: `worst` at most. */
 static void expect_even(const struct shapes *shapes, const char *method, double bits, int length, double worst)
 {
     hc_compress_options options = options_of(method, bits, length);
@@ -189,10 +195,8 @@ static void expect_even(const struct shapes *shapes, const char *method, double 
     for (size_t count = 1; count <= MOST_DEVICES; count++) {
         hc_plan *plan = plan_for_equals(shapes, &options, count);
         double imbalance = imbalance_of(plan);
-        bool even = strcmp(method, "pair") == 0 || (count & (count - 1)) == 0;
-        double bar = even ? 0.02 : waiting(shapes, count) + 1e-3;
         expect_whole(shapes, plan, method);
-        cr_expect(imbalance > -1e-9 && imbalance < bar, "%s, %g bits, L %d, %zu devices: %g", method, bits, length,
+        cr_expect(imbalance > -1e-9 && imbalance < 0.02, "%s, %g bits, L %d, %zu devices: %g", method, bits, length,
                   count, imbalance);
         most = fmax(most, imbalance);
         hc_plan_free(plan);
@@ -203,23 +207,23 @@ static void expect_even(const struct shapes *shapes, const char *method, double 
 Test(plan, llama2_7b_on_equal_devices)
 {
     const struct shapes *shapes = llama2_7b();
-    expect_even(shapes, "window", 4, 12, 0.1481);
-    expect_even(shapes, "window", 2, 16, 0.1481);
-    expect_even(shapes, "window", 8, 8, 0.1481);
+    expect_even(shapes, "window", 4, 12, 0.0069);
+    expect_even(shapes, "window", 2, 16, 0.0038);
+    expect_even(shapes, "window", 8, 8, 0.0121);
     expect_even(shapes, "pair", 4, 12, 0.0125);
 }
 
 Test(plan, llama2_13b_on_equal_devices)
 {
     const struct shapes *shapes = llama(32000, 5120, 13824, 40, 5120);
-    expect_even(shapes, "window", 4, 12, 0.1071);
+    expect_even(shapes, "window", 4, 12, 0.0051);
     expect_even(shapes, "pair", 4, 12, 0.0083);
 }
 
 Test(plan, llama2_70b_on_equal_devices)
 {
     const struct shapes *shapes = llama(32000, 8192, 28672, 80, 1024);
-    expect_even(shapes, "window", 4, 12, 0.0755);
+    expect_even(shapes, "window", 4, 12, 0.0028);
     expect_even(shapes, "pair", 4, 12, 0.0036);
 }
 
@@ -279,14 +283,28 @@ static double next_random(uint64_t *state)
     return (double)(*state >> 11) * 0x1p-53;
 }
 
-/* Whatever devices and rows there are: who takes longest could not have given a row of tiles to anybody without that
- * one taking as long. */
+/* Of whole rows of tiles alone. */
+static double time_of_whole(uint64_t tiles, const hc_plan_device *devices, size_t count, double unit)
+{
+    double speeds[MOST_DEVICES], time = 0;
+    uint64_t units[MOST_DEVICES];
+    for (size_t d = 0; d < count; d++)
+        speeds[d] = devices[d].speed;
+    hc_partition(tiles, speeds, count, units);
+    for (size_t d = 0; d < count; d++)
+        time = fmax(time, (double)units[d] * unit / speeds[d]);
+    return time;
+}
+
+/* Whatever devices and rows there are: cutting some of them finer does not take longer, but for a little that is not
+ * foreseen where so few rows are shared that most of what is decoded is other devices'. */
 Test(plan, any_speeds)
 {
-    enum { DEVICES = 7 };
+    enum { DEVICES = 7, ROUNDS = 500 };
+    double won = 0;
     hc_compress_options options = options_of("window", 4, 12);
     uint64_t state = 1;
-    for (int round = 0; round < 500; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         hc_plan_device devices[DEVICES];
         uint64_t tiles = 1 + (uint64_t)exp(6 * next_random(&state));
         double unit = 1e-9 * hc_plan_window_cost(4, 12) * 16 * 1024;
@@ -296,11 +314,13 @@ Test(plan, any_speeds)
         hc_plan_totals totals;
         hc_plan_totals_get(plan, &totals);
         expect_whole(one(16 * tiles, 1024), plan, "window");
-        for (size_t d = 0; d < DEVICES; d++)
-            cr_expect(share_of(plan, d).seconds + unit / devices[d].speed >= totals.seconds * (1 - 1e-9),
-                      "round %d: device %zu could take more", round, d);
+        cr_expect(totals.imbalance > -1e-9);
+        double whole = time_of_whole(tiles, devices, DEVICES, unit);
+        cr_expect(totals.seconds < 1.02 * whole, "round %d: %g s, not %g", round, totals.seconds, whole);
+        won += 1 - totals.seconds / whole;
         hc_plan_free(plan);
     }
+    cr_expect(won / ROUNDS > 0.02, "it wins %g on an average", won / ROUNDS);
 }
 
 Test(plan, more_devices_than_rows_of_tiles)
@@ -315,6 +335,28 @@ Test(plan, more_devices_than_rows_of_tiles)
     for (uint64_t d = 0; d < 8; d++)
         cr_expect(share_of(plan, d).parts <= 1, "each has one row of tiles at most");
     cr_expect(fabs(totals.imbalance - (8.0 / 3 - 1)) < 1e-9, "%g", totals.imbalance);
+    hc_plan_free(plan);
+}
+
+/* Three rows of 63 tiles, whose columns allow Hadamard blocks of one tile only, for 8 devices. The last row of tiles
+ * has but 8 rows, its last tile 8 columns. */
+Test(plan, tiles_of_shared_rows)
+{
+    hc_compress_options options = options_of("window", 4, 12);
+    const struct shapes *shapes = one(40, 1000);
+    hc_plan *plan = plan_for_equals(shapes, &options, 8);
+    hc_plan_totals totals;
+    hc_plan_part part;
+    expect_whole(shapes, plan, "window");
+    hc_plan_totals_get(plan, &totals);
+    cr_assert(totals.parts == 8 && totals.cut_pieces == 1 && totals.imbalance < 0.08, "%g", totals.imbalance);
+    for (uint64_t p = 0; hc_plan_part_get(plan, p, &part) == HC_OK; p++)
+        cr_expect(part.device == p && part.first == 0 && part.tiles == (p < 5 ? 24 : 23) &&
+                  part.first_tile == 23 * p + (p < 5 ? p : 5));
+    hc_plan_part_get(plan, 0, &part);
+    cr_expect(part.weights == 16 * 24 * 16 && part.written_bytes == 24 * 128 + 2 * 40 + 1000);
+    hc_plan_part_get(plan, 7, &part);
+    cr_expect(part.weights == 8 * (1000 - 40 * 16) && part.written_bytes == 23 * 128);
     hc_plan_free(plan);
 }
 
