@@ -363,6 +363,9 @@ static const struct hc_engine_table cuda_table = {
     .window_largest = hc_cuda_window_largest,
     .window_squares = hc_cuda_window_squares,
     .window_encode = hc_cuda_window_encode,
+    .window_factors = hc_cuda_window_factors,
+    .window_search = hc_cuda_window_search,
+    .window_fit = hc_cuda_window_fit,
     .window_decode = hc_cuda_window_decode,
     .window_compare = hc_cuda_window_compare,
 };

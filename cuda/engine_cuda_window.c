@@ -143,6 +143,10 @@ struct encoding {
     const struct hc_window_frame *frame;
     const struct hc_window_coder *coder;
     const struct hc_window_result *result;
+    const struct hc_window_factors *factors; /* of a search alone */
+    const struct hc_window_coded *coded;     /* of a fit alone */
+    /* Of the rows of the call, of a search of its tiles: how many come before those that are wanted, and these. */
+    uint64_t skip, wanted;
     uint64_t padded;     /* columns */
     uint64_t chunk_rows; /* that are uploaded together */
     bool whole;          /* bands are as small: all results come through pinned memory */
@@ -201,23 +205,26 @@ done:
     return status;
 }
 
-/* From HC_CUDA_ROWS to HC_CUDA_TILES. */
+/* From HC_CUDA_ROWS to HC_CUDA_ROW_FACTORS. */
+static hc_status make_factors(struct hc_cuda_job *job, const struct band *band)
+{
+    const struct encoding *e = job->window;
+    return hc_cuda_launched(job,
+                            hc_window_factors_cuda(hc_cuda_region_of(job, HC_CUDA_ROWS), band->tile_rows * HC_TILE,
+                                                   e->padded, e->coder->full_scale, HC_WINDOW_LEAST_SCALE,
+                                                   hc_cuda_region_of(job, HC_CUDA_ROW_FACTORS), stream_of(job)),
+                            "window_factors");
+}
+
+/* From both to HC_CUDA_TILES. */
 static hc_status make_tiles(struct hc_cuda_job *job, const struct band *band)
 {
     const struct encoding *e = job->window;
-    const float *rows = hc_cuda_region_of(job, HC_CUDA_ROWS);
-    float *factors = hc_cuda_region_of(job, HC_CUDA_ROW_FACTORS);
-    hc_status status;
-    HC_TRY(hc_cuda_launched(job,
-                            hc_window_factors_cuda(rows, band->tile_rows * HC_TILE, e->padded, e->coder->full_scale,
-                                                   HC_WINDOW_LEAST_SCALE, factors, stream_of(job)),
-                            "window_factors"));
-    HC_TRY(hc_cuda_launched(job,
-                            hc_window_tiles_cuda(rows, band->tile_rows, e->frame->tile_columns, factors,
+    return hc_cuda_launched(job,
+                            hc_window_tiles_cuda(hc_cuda_region_of(job, HC_CUDA_ROWS), band->tile_rows,
+                                                 e->frame->tile_columns, hc_cuda_region_of(job, HC_CUDA_ROW_FACTORS),
                                                  hc_cuda_region_of(job, HC_CUDA_TILES), stream_of(job)),
-                            "window_tiles"));
-done:
-    return status;
+                            "window_tiles");
 }
 
 /* As many as the device works on, and the workspace has room for. */
@@ -231,27 +238,35 @@ static unsigned room_for_tiles(const struct encoding *e, uint64_t tiles)
     return at_once;
 }
 
-/* From HC_CUDA_TILES to HC_CUDA_TILE_CODES, and the scales that fit best. */
-static hc_status make_codes(struct hc_cuda_job *job, const struct band *band)
+/* From HC_CUDA_TILES, number `first` on, to the beginning of HC_CUDA_TILE_CODES. */
+static hc_status search_tiles(struct hc_cuda_job *job, uint64_t first, uint64_t tiles)
 {
     const struct encoding *e = job->window;
     const struct hc_window_code *code = &e->coder->code;
     const struct hc_window_trellis_cuda trellis = {code->k, code->length, code->multiplier, false,
                                                    hc_cuda_region_of(job, HC_CUDA_LAYOUT)};
-    uint8_t *codes = hc_cuda_region_of(job, HC_CUDA_TILE_CODES);
-    uint64_t tiles = tiles_of(e, band);
+    const int16_t *weights = hc_cuda_region_of(job, HC_CUDA_TILES);
+    return hc_cuda_launched(job,
+                            hc_window_encode_cuda(&trellis, weights + first * HC_TILE_WEIGHTS, NULL, tiles,
+                                                  room_for_tiles(e, tiles), hc_cuda_region_of(job, HC_CUDA_WORKSPACE),
+                                                  hc_cuda_region_of(job, HC_CUDA_TILE_CODES), stream_of(job)),
+                            "window_encode");
+}
+
+/* The scales that fit HC_CUDA_ROWS and HC_CUDA_TILE_CODES best, to the slot. */
+static hc_status fit_rows(struct hc_cuda_job *job, const struct hc_cuda_slot *slot, const struct band *band)
+{
+    const struct encoding *e = job->window;
     hc_status status;
     HC_TRY(hc_cuda_launched(job,
-                            hc_window_encode_cuda(&trellis, hc_cuda_region_of(job, HC_CUDA_TILES), NULL, tiles,
-                                                  room_for_tiles(e, tiles), hc_cuda_region_of(job, HC_CUDA_WORKSPACE),
-                                                  codes, stream_of(job)),
-                            "window_encode"));
-    HC_TRY(hc_cuda_launched(job,
-                            hc_window_fit_cuda(code, hc_cuda_region_of(job, HC_CUDA_VALUES), codes,
+                            hc_window_fit_cuda(&e->coder->code, hc_cuda_region_of(job, HC_CUDA_VALUES),
+                                               hc_cuda_region_of(job, HC_CUDA_TILE_CODES),
                                                hc_cuda_region_of(job, HC_CUDA_ROWS), band->rows, e->frame->tile_columns,
                                                hc_cuda_region_of(job, HC_CUDA_FITTED),
                                                hc_cuda_region_of(job, HC_CUDA_SCALES), stream_of(job)),
                             "window_fit"));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_FITTED, slot->rows, band->rows * sizeof(struct hc_window_fitted),
+                            job->error));
 done:
     return status;
 }
@@ -267,28 +282,40 @@ static hc_status submit_encode(struct hc_cuda_job *job, struct hc_cuda_slot *slo
     const struct band band = band_of(e, slot);
     hc_status status;
     HC_TRY(frame_band(job, slot));
+    HC_TRY(make_factors(job, &band));
     HC_TRY(make_tiles(job, &band));
-    HC_TRY(make_codes(job, &band));
+    HC_TRY(search_tiles(job, 0, tiles_of(e, &band)));
     HC_TRY(hc_cuda_download(job->staging, HC_CUDA_TILE_CODES, e->whole ? slot->packed : codes_of(e, &band),
                             tiles_of(e, &band) * hc_window_tile_bytes(e->coder), job->error));
-    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_FITTED, slot->rows, band.rows * sizeof(struct hc_window_fitted),
-                            job->error));
+    HC_TRY(fit_rows(job, slot, &band));
 done:
     return status;
+}
+
+static bool is_wanted(const struct encoding *e, uint64_t number)
+{
+    return number >= e->skip && number - e->skip < e->wanted;
+}
+
+static void take_fitted(const struct encoding *e, const struct hc_cuda_slot *slot)
+{
+    const struct hc_window_fitted *fitted = (const void *)slot->rows;
+    const struct band band = band_of(e, slot);
+    for (uint64_t r = 0; r < band.rows; r++) {
+        if (!is_wanted(e, band.row + r))
+            continue;
+        if (e->result->scales)
+            e->result->scales[band.row + r - e->skip] = fitted[r].scale;
+        if (e->result->residual)
+            e->result->residual[band.row + r - e->skip] = fitted[r].residual;
+    }
 }
 
 static hc_status collect_encode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     const struct encoding *e = job->window;
-    const struct hc_window_fitted *fitted = (const void *)slot->rows;
-    const struct hc_window_result *result = e->result;
     const struct band band = band_of(e, slot);
-    for (uint64_t r = 0; r < band.rows; r++) {
-        if (result->scales)
-            result->scales[band.row + r] = fitted[r].scale;
-        if (result->residual)
-            result->residual[band.row + r] = fitted[r].residual;
-    }
+    take_fitted(e, slot);
     if (e->whole)
         memcpy(codes_of(e, &band), slot->packed, tiles_of(e, &band) * hc_window_tile_bytes(e->coder));
     return HC_OK;
@@ -345,10 +372,24 @@ static struct hc_cuda_job encode_job(struct hc_engine *engine, const struct hc_p
     e->chunk_rows = rows_at_once(&job, e->padded);
     e->whole = e->chunk_rows >= HC_TILE;
     job.chunk = (e->whole ? e->chunk_rows / HC_TILE * HC_TILE : HC_TILE) * piece->columns;
-    job.submit = submit_encode;
-    job.collect = collect_encode;
     job.window = e;
     return job;
+}
+
+/* The encoder's layout is for searching, but stays: the other steps are for the same coder. */
+static hc_status run_encoding(struct hc_cuda_job *job, struct encoding *e)
+{
+    hc_status status;
+    HC_TRY(hc_cuda_device_enter(&job->staging->device, job->error));
+    HC_TRY(hc_cuda_launched(job, hc_window_encode_cuda_slots(e->coder->code.k, e->coder->code.length, &e->at_once),
+                            "hc_window_encode_cuda_slots"));
+    HC_TRY(upload_layout(job, e->coder));
+    HC_TRY(upload_coder(job, e->frame, e->coder));
+    HC_TRY(hc_cuda_run(job));
+done:
+    if (status != HC_OK)
+        hc_cuda_settle(job);
+    return status;
 }
 
 hc_status hc_cuda_window_encode(struct hc_engine *engine, const struct hc_piece *piece,
@@ -356,21 +397,180 @@ hc_status hc_cuda_window_encode(struct hc_engine *engine, const struct hc_piece 
                                 uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
                                 struct hc_error *error)
 {
-    struct encoding e = {.frame = frame, .coder = coder, .result = result};
+    struct encoding e = {.frame = frame, .coder = coder, .result = result, .wanted = tile_rows * HC_TILE};
     hc_status status = check_columns(piece->columns, error);
     if (status != HC_OK || tile_rows * piece->columns == 0)
         return status;
     struct hc_cuda_job job = encode_job(engine, piece, &e, first_tile_row, tile_rows, error);
-    HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
-    HC_TRY(hc_cuda_launched(&job, hc_window_encode_cuda_slots(coder->code.k, coder->code.length, &e.at_once),
-                            "hc_window_encode_cuda_slots"));
-    HC_TRY(upload_layout(&job, coder));
-    HC_TRY(upload_coder(&job, frame, coder));
-    HC_TRY(hc_cuda_run(&job));
+    job.submit = submit_encode;
+    job.collect = collect_encode;
+    return run_encoding(&job, &e);
+}
+
+/* ---- Encoding in steps -------------------------------------------------------------------- */
+
+/* Each step brings whole rows of tiles to the device, and into the frame: that costs it little. */
+
+/* Those of `count` things from `first` on, of which there are `each` in a row of tiles. */
+static struct hc_cuda_job step_job(struct hc_engine *engine, const struct hc_piece *piece, struct encoding *e,
+                                   uint64_t first, uint64_t count, uint64_t each, struct hc_error *error)
+{
+    uint64_t begin = first / each, end = (first + count + each - 1) / each;
+    e->skip = first - begin * each;
+    e->wanted = count;
+    return encode_job(engine, piece, e, begin, end - begin, error);
+}
+
+/* The row of tiles of the matrix with which a band begins. */
+static uint64_t first_of(const struct hc_cuda_job *job, const struct band *band)
+{
+    return job->first / job->piece->columns / HC_TILE + band->tile_row;
+}
+
+static hc_status submit_factors(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    const struct band band = band_of(job->window, slot);
+    hc_status status;
+    HC_TRY(frame_band(job, slot));
+    HC_TRY(make_factors(job, &band));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_ROW_FACTORS, slot->rows, band.rows * sizeof(float), job->error));
 done:
-    if (status != HC_OK)
-        hc_cuda_settle(&job);
     return status;
+}
+
+static hc_status collect_factors(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    const struct encoding *e = job->window;
+    const struct band band = band_of(e, slot);
+    const float *factors = (const void *)slot->rows;
+    float *out = job->out;
+    for (uint64_t r = 0; r < band.rows; r++)
+        if (is_wanted(e, band.row + r))
+            out[band.row + r - e->skip] = factors[r];
+    return HC_OK;
+}
+
+hc_status hc_cuda_window_factors(struct hc_engine *engine, const struct hc_piece *piece,
+                                 const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                 uint64_t first_row, uint64_t rows, float *factors, struct hc_error *error)
+{
+    struct encoding e = {.frame = frame, .coder = coder};
+    hc_status status = check_columns(piece->columns, error);
+    if (status != HC_OK || rows * piece->columns == 0)
+        return status;
+    struct hc_cuda_job job = step_job(engine, piece, &e, first_row, rows, HC_TILE, error);
+    job.submit = submit_factors;
+    job.collect = collect_factors;
+    job.out = factors;
+    return run_encoding(&job, &e);
+}
+
+/* To HC_CUDA_ROW_FACTORS; beyond the last row they are zeros. */
+static hc_status upload_factors(struct hc_cuda_job *job, const struct band *band)
+{
+    const struct encoding *e = job->window;
+    const float *factors = e->factors->factors + (first_of(job, band) - e->factors->first_tile_row) * HC_TILE;
+    hc_status status;
+    HC_TRY(hc_cuda_launched(job,
+                            cudaMemsetAsync(hc_cuda_region_of(job, HC_CUDA_ROW_FACTORS), 0,
+                                            band->tile_rows * HC_TILE * sizeof *factors, stream_of(job)),
+                            "cudaMemsetAsync"));
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_ROW_FACTORS, factors, band->rows * sizeof *factors, job->error));
+done:
+    return status;
+}
+
+/* Tiles of a band that are wanted, and where in the codes those of the call begin. */
+struct run {
+    uint64_t first, count, at;
+};
+
+static struct run run_of(const struct encoding *e, const struct band *band)
+{
+    uint64_t before = band->tile_row * e->frame->tile_columns, end = before + tiles_of(e, band);
+    uint64_t begin = e->skip > before ? e->skip : before;
+    return (struct run){begin - before, min_u64(e->skip + e->wanted, end) - begin, begin - e->skip};
+}
+
+static hc_status submit_search(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    const struct encoding *e = job->window;
+    const struct band band = band_of(e, slot);
+    const struct run run = run_of(e, &band);
+    size_t bytes = hc_window_tile_bytes(e->coder);
+    uint8_t *codes = job->out;
+    hc_status status;
+    HC_TRY(frame_band(job, slot));
+    HC_TRY(upload_factors(job, &band));
+    HC_TRY(make_tiles(job, &band));
+    HC_TRY(search_tiles(job, run.first, run.count));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_TILE_CODES, e->whole ? slot->packed : codes + run.at * bytes,
+                            run.count * bytes, job->error));
+done:
+    return status;
+}
+
+static hc_status collect_search(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    const struct encoding *e = job->window;
+    const struct band band = band_of(e, slot);
+    const struct run run = run_of(e, &band);
+    size_t bytes = hc_window_tile_bytes(e->coder);
+    if (e->whole)
+        memcpy((uint8_t *)job->out + run.at * bytes, slot->packed, run.count * bytes);
+    return HC_OK;
+}
+
+hc_status hc_cuda_window_search(struct hc_engine *engine, const struct hc_piece *piece,
+                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                const struct hc_window_factors *factors, uint64_t first_block, uint64_t blocks,
+                                uint8_t *codes, struct hc_error *error)
+{
+    struct encoding e = {.frame = frame, .coder = coder, .factors = factors};
+    uint64_t each = hc_window_block_tiles(frame);
+    hc_status status = check_columns(piece->columns, error);
+    if (status != HC_OK || blocks == 0)
+        return status;
+    struct hc_cuda_job job = step_job(engine, piece, &e, first_block * each, blocks * each, frame->tile_columns, error);
+    job.submit = submit_search;
+    job.collect = collect_search;
+    job.out = codes;
+    return run_encoding(&job, &e);
+}
+
+static hc_status submit_fit(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
+{
+    const struct encoding *e = job->window;
+    const struct band band = band_of(e, slot);
+    size_t row_bytes = e->frame->tile_columns * hc_window_tile_bytes(e->coder);
+    const uint8_t *codes = e->coded->codes + (first_of(job, &band) - e->coded->first_tile_row) * row_bytes;
+    hc_status status;
+    HC_TRY(frame_band(job, slot));
+    HC_TRY(hc_cuda_upload(job->staging, HC_CUDA_TILE_CODES, codes, band.tile_rows * row_bytes, job->error));
+    HC_TRY(fit_rows(job, slot, &band));
+done:
+    return status;
+}
+
+static hc_status collect_fit(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    take_fitted(job->window, slot);
+    return HC_OK;
+}
+
+hc_status hc_cuda_window_fit(struct hc_engine *engine, const struct hc_piece *piece,
+                             const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                             const struct hc_window_coded *coded, uint64_t first_row, uint64_t rows,
+                             const struct hc_window_result *result, struct hc_error *error)
+{
+    struct encoding e = {.frame = frame, .coder = coder, .coded = coded, .result = result};
+    hc_status status = check_columns(piece->columns, error);
+    if (status != HC_OK || rows * piece->columns == 0)
+        return status;
+    struct hc_cuda_job job = step_job(engine, piece, &e, first_row, rows, HC_TILE, error);
+    job.submit = submit_fit;
+    job.collect = collect_fit;
+    return run_encoding(&job, &e);
 }
 
 /* ---- Decoding ----------------------------------------------------------------------------- */

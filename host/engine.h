@@ -64,6 +64,12 @@ struct hc_window_coded {
     uint64_t first_tile_row;
 };
 
+/* What takes rows to the units of the coder, of rows of tiles from one of them on. */
+struct hc_window_factors {
+    const float *factors;
+    uint64_t first_tile_row;
+};
+
 struct hc_engine {
     const struct hc_engine_table *table;
     const struct hc_kernels *kernels; /* of the CPU, for what the host does itself; outlives the engine */
@@ -125,6 +131,24 @@ struct hc_engine_table {
                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
                                uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
                                struct hc_error *error);
+    /* The same in three steps, for rows of tiles that several engines share: each may be cut finer than at rows of
+     * tiles, and the results are those of window_encode, bit for bit. First the factors of `rows` rows, from any row
+     * on. */
+    hc_status (*window_factors)(struct hc_engine *engine, const struct hc_piece *piece,
+                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                uint64_t first_row, uint64_t rows, float *factors, struct hc_error *error);
+    /* Then the codes of `blocks` *blocks of tiles* (hc_window_row_blocks), which are counted through the matrix, row of
+     * tiles by row of tiles. */
+    hc_status (*window_search)(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               const struct hc_window_factors *factors, uint64_t first_block, uint64_t blocks,
+                               uint8_t *codes, struct hc_error *error);
+    /* At last scales and residuals of `rows` rows, from any row on, by the codes of their rows of tiles.
+     * coded->scales and result->codes do not matter. */
+    hc_status (*window_fit)(struct hc_engine *engine, const struct hc_piece *piece, const struct hc_window_frame *frame,
+                            const struct hc_window_coder *coder, const struct hc_window_coded *coded,
+                            uint64_t first_row, uint64_t rows, const struct hc_window_result *result,
+                            struct hc_error *error);
     /* codes and scales of the whole matrix; out: rows x columns. */
     hc_status (*window_decode)(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,

@@ -19,10 +19,12 @@ static uint64_t weights_before(const struct hc_spread_op *op, uint64_t positions
 }
 
 /* Whether it makes codes to be stored. Where a rate is shared out, samples are coded to see their errors; they need no
- * scales. */
+ * scales. Rows of tiles that several share count where their scales are fitted, which each does for its part of them.
+ */
 static bool makes_codes(const struct hc_spread_op *op)
 {
-    return op->kind == HC_SPREAD_PAIR_ENCODE || (op->kind == HC_SPREAD_WINDOW_ENCODE && op->result_arrays->scales);
+    bool fits = op->kind == HC_SPREAD_WINDOW_ENCODE || op->kind == HC_SPREAD_WINDOW_FIT;
+    return op->kind == HC_SPREAD_PAIR_ENCODE || (fits && op->result_arrays->scales);
 }
 
 static hc_status counted_carry_out(struct hc_engine *engine, const struct hc_spread_op *op, struct hc_error *error)
@@ -36,6 +38,14 @@ static hc_status counted_carry_out(struct hc_engine *engine, const struct hc_spr
     if (status == HC_OK && makes_codes(op))
         counted->report->weights += weights_before(op, op->first + op->count) - weights_before(op, op->first);
     return status;
+}
+
+/* One device shares nothing. */
+static uint64_t counted_whole(struct hc_engine *engine, uint64_t units, uint64_t parts)
+{
+    (void)engine;
+    (void)parts;
+    return units;
 }
 
 static void counted_hold(struct hc_engine *engine, const struct hc_piece *piece)
@@ -66,7 +76,8 @@ hc_status hc_engine_counted(struct hc_engine *engine, hc_device_report *report, 
         *engine = (struct hc_engine){0};
         return hc_no_memory(error);
     }
-    *counted = (struct counted){{counted_destroy, counted_hold, counted_let_go, counted_carry_out}, *engine, report};
+    *counted = (struct counted){
+        {counted_destroy, counted_hold, counted_let_go, counted_whole, counted_carry_out}, *engine, report};
     *engine = (struct hc_engine){
         .table = &hc_spread_engine, .kernels = counted->device.kernels, .state = counted, .width = engine->width};
     return HC_OK;

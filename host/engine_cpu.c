@@ -286,6 +286,9 @@ static const struct hc_engine_table cpu_table = {
     .window_largest = hc_cpu_window_largest,
     .window_squares = hc_cpu_window_squares,
     .window_encode = hc_cpu_window_encode,
+    .window_factors = hc_cpu_window_factors,
+    .window_search = hc_cpu_window_search,
+    .window_fit = hc_cpu_window_fit,
     .window_decode = hc_cpu_window_decode,
     .window_compare = cpu_window_compare,
 };

@@ -23,6 +23,17 @@ hc_status hc_cpu_window_encode(struct hc_engine *engine, const struct hc_piece *
                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
                                uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
                                struct hc_error *error);
+hc_status hc_cpu_window_factors(struct hc_engine *engine, const struct hc_piece *piece,
+                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                uint64_t first_row, uint64_t rows, float *factors, struct hc_error *error);
+hc_status hc_cpu_window_search(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               const struct hc_window_factors *factors, uint64_t first_block, uint64_t blocks,
+                               uint8_t *codes, struct hc_error *error);
+hc_status hc_cpu_window_fit(struct hc_engine *engine, const struct hc_piece *piece, const struct hc_window_frame *frame,
+                            const struct hc_window_coder *coder, const struct hc_window_coded *coded,
+                            uint64_t first_row, uint64_t rows, const struct hc_window_result *result,
+                            struct hc_error *error);
 hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
                                uint64_t first_row, uint64_t rows, float *out, struct hc_error *error);

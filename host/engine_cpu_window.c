@@ -218,27 +218,36 @@ static uint16_t best_scale(const struct hc_kernels *kernels, const struct hc_win
     return half;
 }
 
+/* The values of a row of tiles, whose codes are number i of `codes`. */
+static void decode_tiles(const struct hc_cpu_state *cpu, const struct hc_window_frame *frame,
+                         const struct hc_window_coder *coder, const uint8_t *codes, uint64_t i, float *values)
+{
+    const struct hc_window_decoder decoder = {&coder->code, coder->table};
+    cpu->kernels->window_decode.exact(&decoder, codes + i * frame->tile_columns * hc_window_tile_bytes(coder),
+                                      frame->tile_columns, values, hc_window_padded_columns(frame));
+}
+
+/* Of a row in the frame, and what its codes mean: row number i of the result. */
+static void fit_row(const struct job *job, const float *row, const float *values, uint64_t i)
+{
+    const struct hc_window_result *result = job->result;
+    struct hc_window_fit fit;
+    double scale;
+    job->cpu->kernels->window_rows.fit(row, values, hc_window_padded_columns(job->frame), &fit);
+    uint16_t half = best_scale(job->cpu->kernels, &fit, &scale);
+    if (result->scales)
+        result->scales[i] = half;
+    if (result->residual)
+        result->residual[i] = fit.weights2 - 2 * scale * fit.product + scale * scale * fit.values2;
+}
+
 /* What the codes of tile row number i of the job mean; `values` holds a tile row. */
 static void finish_tiles(const struct job *job, uint64_t i, float *values)
 {
-    const struct hc_kernels *kernels = job->cpu->kernels;
-    const struct hc_window_frame *frame = job->frame;
-    const struct hc_window_result *result = job->result;
-    const struct hc_window_decoder decoder = {&job->coder->code, job->coder->table};
-    uint64_t padded = hc_window_padded_columns(frame);
-    kernels->window_decode.exact(&decoder, job->codes + i * frame->tile_columns * hc_window_tile_bytes(job->coder),
-                                 frame->tile_columns, values, padded);
-    for (uint64_t r = 0; r < real_rows(frame, job->first_tile_row + i); r++) {
-        struct hc_window_fit fit;
-        double scale;
-        uint64_t row = i * HC_TILE + r;
-        kernels->window_rows.fit(job->rows + row * padded, values + r * padded, padded, &fit);
-        uint16_t half = best_scale(kernels, &fit, &scale);
-        if (result->scales)
-            result->scales[row] = half;
-        if (result->residual)
-            result->residual[row] = fit.weights2 - 2 * scale * fit.product + scale * scale * fit.values2;
-    }
+    uint64_t padded = hc_window_padded_columns(job->frame);
+    decode_tiles(job->cpu, job->frame, job->coder, job->codes, i, values);
+    for (uint64_t r = 0; r < real_rows(job->frame, job->first_tile_row + i); r++)
+        fit_row(job, job->rows + (i * HC_TILE + r) * padded, values + r * padded, i * HC_TILE + r);
 }
 
 /* Runs of tiles that a thread takes at a time. */
@@ -301,6 +310,123 @@ done:
     return status;
 }
 
+/* ---- Rows of tiles that are shared ------------------------------------------------------------ */
+
+hc_status hc_cpu_window_factors(struct hc_engine *engine, const struct hc_piece *piece,
+                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                uint64_t first_row, uint64_t rows, float *factors, struct hc_error *error)
+{
+    const struct job job = {.cpu = hc_cpu_state_of(engine), .piece = piece, .frame = frame, .coder = coder};
+    struct arrays buffers = {0};
+    hc_status status =
+        arrays_alloc(&buffers, team(job.cpu, rows), hc_window_padded_columns(frame) * sizeof(float), error);
+    if (status != HC_OK)
+        return status;
+#pragma omp parallel for num_threads(team(job.cpu, rows)) schedule(dynamic)
+    for (int64_t r = 0; r < (int64_t)rows; r++)
+        factors[r] = prepare_row(&job, first_row + (uint64_t)r, my_array(&buffers));
+    free(buffers.bytes);
+    return HC_OK;
+}
+
+/* Of a row, the columns of a Hadamard block, into the frame. They may begin or end within a block of the type, which is
+ * then read whole. */
+static void prepare_columns(const struct job *job, uint64_t row, uint64_t column, float *out)
+{
+    const struct hc_kernels *kernels = job->cpu->kernels;
+    const struct hc_window_frame *frame = job->frame;
+    float weights[HC_HADAMARD_MAX + HC_TYPE_MOST_WEIGHTS];
+    uint64_t whole = hc_type_block_weights(job->piece->tensor->type), begin = column / whole * whole;
+    uint64_t end = min_u64(column + frame->block, frame->columns);
+    hc_tensor_read(job->piece->tensor, kernels, job->piece->first + row * frame->columns + begin,
+                   (end + whole - 1) / whole * whole - begin, weights);
+    memcpy(out, weights + (column - begin), (end - column) * sizeof *out);
+    memset(out + (end - column), 0, (column + frame->block - end) * sizeof *out);
+    kernels->window_rows.scale(out, frame->block, frame->to_code + column);
+    kernels->hadamard.blocks(out, frame->block, frame->block);
+}
+
+/* A block of tiles as the coder wants it. */
+static void prepare_block(const struct job *job, const struct hc_window_factors *factors, uint64_t block,
+                          int16_t *tiles)
+{
+    float rows[HC_TILE * HC_HADAMARD_MAX] = {0}, of_rows[HC_TILE] = {0};
+    const struct hc_window_frame *frame = job->frame;
+    uint64_t blocks = hc_window_row_blocks(frame), tile_row = block / blocks, real = real_rows(frame, tile_row);
+    for (uint64_t r = 0; r < real; r++)
+        prepare_columns(job, tile_row * HC_TILE + r, block % blocks * frame->block, rows + r * frame->block);
+    memcpy(of_rows, factors->factors + (tile_row - factors->first_tile_row) * HC_TILE, real * sizeof *of_rows);
+    job->cpu->kernels->window_rows.tiles(rows, frame->block, hc_window_block_tiles(frame), of_rows, tiles);
+}
+
+/* A block of tiles is HC_HADAMARD_MAX columns wide at most. */
+_Static_assert(TILES_AT_ONCE *HC_TILE % HC_HADAMARD_MAX == 0, "tiles at once are whole blocks");
+
+static void search_blocks(const struct job *job, const struct hc_window_factors *factors, uint64_t first,
+                          uint64_t count, uint8_t *codes, void *scratch)
+{
+    int16_t tiles[TILES_AT_ONCE * HC_TILE_WEIGHTS];
+    uint64_t each = hc_window_block_tiles(job->frame);
+    for (uint64_t b = 0; b < count; b++)
+        prepare_block(job, factors, first + b, tiles + b * each * HC_TILE_WEIGHTS);
+    job->cpu->kernels->window_encode.tiles(&job->coder->trellis, tiles, NULL, count * each, scratch, codes);
+}
+
+hc_status hc_cpu_window_search(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               const struct hc_window_factors *factors, uint64_t first_block, uint64_t blocks,
+                               uint8_t *codes, struct hc_error *error)
+{
+    const struct job job = {.cpu = hc_cpu_state_of(engine), .piece = piece, .frame = frame, .coder = coder};
+    uint64_t each = hc_window_block_tiles(frame), step = TILES_AT_ONCE / each, steps = (blocks + step - 1) / step;
+    size_t bytes = job.cpu->kernels->window_encode.scratch_bytes(coder->code.k, coder->code.length);
+    struct arrays scratch = {0};
+    hc_status status = arrays_alloc(&scratch, team(job.cpu, steps), bytes, error);
+    if (status != HC_OK)
+        return status;
+#pragma omp parallel for num_threads(team(job.cpu, steps)) schedule(dynamic)
+    for (int64_t i = 0; i < (int64_t)steps; i++) {
+        uint64_t at = (uint64_t)i * step;
+        search_blocks(&job, factors, first_block + at, min_u64(step, blocks - at),
+                      codes + at * each * hc_window_tile_bytes(coder), my_array(&scratch));
+    }
+    free(scratch.bytes);
+    return HC_OK;
+}
+
+/* The rows of a row of tiles that lie between first and end; `values` holds a row of tiles, and a row. */
+static void fit_rows(const struct job *job, const struct hc_window_coded *coded, uint64_t tile_row, uint64_t first,
+                     uint64_t end, float *values)
+{
+    uint64_t padded = hc_window_padded_columns(job->frame), begin = tile_row * HC_TILE;
+    float *row = values + HC_TILE * padded;
+    decode_tiles(job->cpu, job->frame, job->coder, coded->codes, tile_row - coded->first_tile_row, values);
+    for (uint64_t r = begin > first ? begin : first; r < min_u64(begin + HC_TILE, end); r++) {
+        prepare_row(job, r, row);
+        fit_row(job, row, values + (r - begin) * padded, r - first);
+    }
+}
+
+hc_status hc_cpu_window_fit(struct hc_engine *engine, const struct hc_piece *piece, const struct hc_window_frame *frame,
+                            const struct hc_window_coder *coder, const struct hc_window_coded *coded,
+                            uint64_t first_row, uint64_t rows, const struct hc_window_result *result,
+                            struct hc_error *error)
+{
+    const struct job job = {
+        .cpu = hc_cpu_state_of(engine), .piece = piece, .frame = frame, .coder = coder, .result = result};
+    uint64_t begin = first_row / HC_TILE, end = (first_row + rows + HC_TILE - 1) / HC_TILE;
+    struct arrays buffers = {0};
+    hc_status status = arrays_alloc(&buffers, team(job.cpu, end - begin),
+                                    (HC_TILE + 1) * hc_window_padded_columns(frame) * sizeof(float), error);
+    if (status != HC_OK)
+        return status;
+#pragma omp parallel for num_threads(team(job.cpu, end - begin)) schedule(dynamic)
+    for (int64_t i = (int64_t)begin; i < (int64_t)end; i++)
+        fit_rows(&job, coded, (uint64_t)i, first_row, first_row + rows, my_array(&buffers));
+    free(buffers.bytes);
+    return HC_OK;
+}
+
 /* ---- Decoding ------------------------------------------------------------------------------- */
 
 hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
@@ -308,7 +434,6 @@ hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_
                                uint64_t first_row, uint64_t rows, float *out, struct hc_error *error)
 {
     const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
-    const struct hc_window_decoder decoder = {&coder->code, coder->table};
     uint64_t padded = hc_window_padded_columns(frame);
     int64_t begin = (int64_t)(first_row / HC_TILE), end = (int64_t)((first_row + rows + HC_TILE - 1) / HC_TILE);
     struct arrays buffers = {0};
@@ -320,9 +445,7 @@ hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_
     for (int64_t i = begin; i < end; i++) {
         float *values = my_array(&buffers);
         uint64_t row = (uint64_t)i * HC_TILE, last = min_u64(row + HC_TILE, first_row + rows);
-        cpu->kernels->window_decode.exact(&decoder,
-                                          codes + (uint64_t)i * frame->tile_columns * hc_window_tile_bytes(coder),
-                                          frame->tile_columns, values, padded);
+        decode_tiles(cpu, frame, coder, codes, (uint64_t)i, values);
         for (uint64_t r = row > first_row ? row : first_row; r < last; r++) {
             float *at = values + (r - row) * padded;
             restore_row(cpu->kernels, frame, at, scales[r]);

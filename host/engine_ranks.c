@@ -79,6 +79,12 @@ done:
     return status;
 }
 
+static uint64_t ranks_whole(struct hc_engine *engine, uint64_t units, uint64_t parts)
+{
+    struct ranks *ranks = engine->state;
+    return hc_partition_whole(units, parts, ranks->speeds, (size_t)ranks->comm->ranks, ranks->units);
+}
+
 static void ranks_hold(struct hc_engine *engine, const struct hc_piece *piece)
 {
     struct ranks *ranks = engine->state;
@@ -134,7 +140,7 @@ hc_status hc_engine_ranks(struct hc_engine *engine, struct hc_engine *own, struc
     int64_t width = hc_engine_width(own);
     if (!ranks)
         return hc_no_memory(error);
-    ranks->spread = (struct hc_spread){ranks_destroy, ranks_hold, ranks_let_go, ranks_carry_out};
+    ranks->spread = (struct hc_spread){ranks_destroy, ranks_hold, ranks_let_go, ranks_whole, ranks_carry_out};
     ranks->own = own;
     ranks->comm = comm;
     ranks->reports = reports;

@@ -416,17 +416,26 @@ static size_t residual_bytes(const struct hc_spread_op *op, uint64_t tile_rows)
     return (size_t)rows_of(op, tile_rows) * sizeof(double);
 }
 
+/* What comes behind so many bytes of codes and so many rows. */
+static struct hc_window_result result_behind(const struct hc_window_result *all, uint64_t bytes, uint64_t rows)
+{
+    struct hc_window_result result = *all;
+    if (result.codes)
+        result.codes += bytes;
+    if (result.scales)
+        result.scales += rows;
+    if (result.residual)
+        result.residual += rows;
+    return result;
+}
+
 static hc_status run_tiles(const struct hc_spread_op *op, struct hc_engine *engine, uint64_t first, uint64_t count,
                            void *sum, struct hc_error *error)
 {
     (void)sum;
     uint64_t before = first - op->first;
-    struct hc_window_result result = *op->result_arrays;
-    result.codes += tile_bytes(op, before);
-    if (result.scales)
-        result.scales += rows_of(op, before);
-    if (result.residual)
-        result.residual += rows_of(op, before);
+    const struct hc_window_result result =
+        result_behind(op->result_arrays, tile_bytes(op, before), rows_of(op, before));
     return engine->table->window_encode(engine, op->piece, op->frame, op->coder, first, count, &result, error);
 }
 
@@ -437,10 +446,11 @@ static void add_output(struct hc_spread_op *op, void *data,
         op->outputs[op->output_count++] = (struct hc_spread_output){data, bytes};
 }
 
-static hc_status window_encode(struct hc_engine *engine, const struct hc_piece *piece,
-                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
-                               uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
-                               struct hc_error *error)
+/* Whole rows of tiles for each. */
+static hc_status encode_whole(struct hc_engine *engine, const struct hc_piece *piece,
+                              const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                              uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                              struct hc_error *error)
 {
     struct hc_spread_op op = {.kind = HC_SPREAD_WINDOW_ENCODE,
                               .name = "the codes",
@@ -457,6 +467,144 @@ static hc_status window_encode(struct hc_engine *engine, const struct hc_piece *
     add_output(&op, result->scales, scale_bytes);
     add_output(&op, result->residual, residual_bytes);
     return carry_out(engine, &op, error);
+}
+
+static size_t factor_bytes(const struct hc_spread_op *op, uint64_t rows)
+{
+    (void)op;
+    return (size_t)rows * sizeof(float);
+}
+
+static hc_status run_factors(const struct hc_spread_op *op, struct hc_engine *engine, uint64_t first, uint64_t count,
+                             void *sum, struct hc_error *error)
+{
+    (void)sum;
+    return engine->table->window_factors(engine, op->piece, op->frame, op->coder, first, count,
+                                         op->out + (first - op->first), error);
+}
+
+static hc_status window_factors(struct hc_engine *engine, const struct hc_piece *piece,
+                                const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                                uint64_t first_row, uint64_t rows, float *factors, struct hc_error *error)
+{
+    struct hc_spread_op op = rows_op(HC_SPREAD_WINDOW_FACTORS, "the factors of rows", piece, first_row, rows);
+    op.run = run_factors;
+    op.unit = 1;
+    op.frame = frame;
+    op.coder = coder;
+    op.out = factors;
+    add_output(&op, factors, factor_bytes);
+    return carry_out(engine, &op, error);
+}
+
+static size_t block_bytes(const struct hc_spread_op *op, uint64_t blocks)
+{
+    return (size_t)(blocks * hc_window_block_tiles(op->frame)) * hc_window_tile_bytes(op->coder);
+}
+
+static hc_status run_search(const struct hc_spread_op *op, struct hc_engine *engine, uint64_t first, uint64_t count,
+                            void *sum, struct hc_error *error)
+{
+    (void)sum;
+    uint8_t *codes = (uint8_t *)op->outputs[0].data + block_bytes(op, first - op->first);
+    return engine->table->window_search(engine, op->piece, op->frame, op->coder, op->factors, first, count, codes,
+                                        error);
+}
+
+static hc_status window_search(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               const struct hc_window_factors *factors, uint64_t first_block, uint64_t blocks,
+                               uint8_t *codes, struct hc_error *error)
+{
+    struct hc_spread_op op = {.kind = HC_SPREAD_WINDOW_SEARCH,
+                              .name = "the codes of blocks",
+                              .run = run_search,
+                              .first = first_block,
+                              .count = blocks,
+                              .unit = 1,
+                              .weights = HC_TILE * frame->block,
+                              .piece = piece,
+                              .frame = frame,
+                              .coder = coder,
+                              .factors = factors};
+    add_output(&op, codes, block_bytes);
+    return carry_out(engine, &op, error);
+}
+
+static size_t fitted_scale_bytes(const struct hc_spread_op *op, uint64_t rows)
+{
+    (void)op;
+    return (size_t)rows * sizeof(uint16_t);
+}
+
+static size_t fitted_residual_bytes(const struct hc_spread_op *op, uint64_t rows)
+{
+    (void)op;
+    return (size_t)rows * sizeof(double);
+}
+
+static hc_status run_fit(const struct hc_spread_op *op, struct hc_engine *engine, uint64_t first, uint64_t count,
+                         void *sum, struct hc_error *error)
+{
+    (void)sum;
+    const struct hc_window_result result = result_behind(op->result_arrays, 0, first - op->first);
+    return engine->table->window_fit(engine, op->piece, op->frame, op->coder, op->coded, first, count, &result, error);
+}
+
+static hc_status window_fit(struct hc_engine *engine, const struct hc_piece *piece, const struct hc_window_frame *frame,
+                            const struct hc_window_coder *coder, const struct hc_window_coded *coded,
+                            uint64_t first_row, uint64_t rows, const struct hc_window_result *result,
+                            struct hc_error *error)
+{
+    struct hc_spread_op op = rows_op(HC_SPREAD_WINDOW_FIT, "the scales", piece, first_row, rows);
+    op.run = run_fit;
+    op.unit = 1;
+    op.frame = frame;
+    op.coder = coder;
+    op.coded = coded;
+    op.result_arrays = result;
+    add_output(&op, result->scales, fitted_scale_bytes);
+    add_output(&op, result->residual, fitted_residual_bytes);
+    return op.output_count > 0 ? carry_out(engine, &op, error) : HC_OK;
+}
+
+/* Rows of tiles of which all have some: one step after the other. */
+static hc_status encode_shared(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                               struct hc_error *error)
+{
+    uint64_t first_row = first_tile_row * HC_TILE, rows = tile_rows * HC_TILE, blocks = hc_window_row_blocks(frame);
+    rows = rows < frame->rows - first_row ? rows : frame->rows - first_row;
+    float *numbers = malloc(rows * sizeof *numbers);
+    const struct hc_window_factors factors = {numbers, first_tile_row};
+    const struct hc_window_coded coded = {result->codes, NULL, first_tile_row};
+    hc_status status = numbers ? HC_OK : hc_no_memory(error);
+    if (status == HC_OK)
+        status = window_factors(engine, piece, frame, coder, first_row, rows, numbers, error);
+    if (status == HC_OK)
+        status = window_search(engine, piece, frame, coder, &factors, first_tile_row * blocks, tile_rows * blocks,
+                               result->codes, error);
+    if (status == HC_OK)
+        status = window_fit(engine, piece, frame, coder, &coded, first_row, rows, result, error);
+    free(numbers);
+    return status;
+}
+
+/* Whole rows of tiles go by one operation; where they do not come out even, the few that are left by three finer
+ * ones. */
+static hc_status window_encode(struct hc_engine *engine, const struct hc_piece *piece,
+                               const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                               uint64_t first_tile_row, uint64_t tile_rows, const struct hc_window_result *result,
+                               struct hc_error *error)
+{
+    uint64_t whole = spread_of(engine)->whole(engine, tile_rows, hc_window_row_blocks(frame));
+    hc_status status = encode_whole(engine, piece, frame, coder, first_tile_row, whole, result, error);
+    if (status != HC_OK || whole == tile_rows)
+        return status;
+    const struct hc_window_result rest =
+        result_behind(result, whole * frame->tile_columns * hc_window_tile_bytes(coder), whole * HC_TILE);
+    return encode_shared(engine, piece, frame, coder, first_tile_row + whole, tile_rows - whole, &rest, error);
 }
 
 /* Rows of tiles, of which the first and the last may be asked for in part. */
@@ -534,6 +682,9 @@ const struct hc_engine_table hc_spread_engine = {
     .window_largest = window_largest,
     .window_squares = window_squares,
     .window_encode = window_encode,
+    .window_factors = window_factors,
+    .window_search = window_search,
+    .window_fit = window_fit,
     .window_decode = window_decode,
     .window_compare = window_compare,
 };

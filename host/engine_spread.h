@@ -50,6 +50,9 @@ enum hc_spread_kind {
     HC_SPREAD_WINDOW_LARGEST,
     HC_SPREAD_WINDOW_SQUARES,
     HC_SPREAD_WINDOW_ENCODE,
+    HC_SPREAD_WINDOW_FACTORS,
+    HC_SPREAD_WINDOW_SEARCH,
+    HC_SPREAD_WINDOW_FIT,
     HC_SPREAD_WINDOW_DECODE,
     HC_SPREAD_WINDOW_COMPARE,
     HC_SPREAD_KINDS
@@ -63,8 +66,8 @@ struct hc_spread_output {
     size_t (*bytes)(const struct hc_spread_op *op, uint64_t positions);
 };
 
-/* An operation goes over `count` positions from `first` on, which are weights, rows or rows of tiles; it may be cut at
- * multiples of `unit` behind the first. */
+/* An operation goes over `count` positions from `first` on, which are weights, rows, rows or blocks of tiles; it may be
+ * cut at multiples of `unit` behind the first. */
 struct hc_spread_op {
     enum hc_spread_kind kind;
     const char *name; /* for messages: "codes" */
@@ -90,6 +93,7 @@ struct hc_spread_op {
     const struct hc_window_coder *coder;
     const struct hc_window_result *result_arrays;
     const struct hc_window_coded *coded;
+    const struct hc_window_factors *factors;
     const uint16_t *scales;
     uint64_t first_row, rows;
     float *out;
@@ -114,6 +118,8 @@ struct hc_spread {
     void (*destroy)(struct hc_engine *engine);
     void (*hold)(struct hc_engine *engine, const struct hc_piece *piece);
     void (*let_go)(struct hc_engine *engine);
+    /* hc_partition_whole among those of which the engine is made. */
+    uint64_t (*whole)(struct hc_engine *engine, uint64_t units, uint64_t parts);
     hc_status (*carry_out)(struct hc_engine *engine, const struct hc_spread_op *op, struct hc_error *error);
 };
 

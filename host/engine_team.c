@@ -229,6 +229,12 @@ static hc_status team_carry_out(struct hc_engine *engine, const struct hc_spread
     return team->status == HC_OK ? HC_OK : hc_fail(error, team->status, "%s", team->error.text);
 }
 
+static uint64_t team_whole(struct hc_engine *engine, uint64_t units, uint64_t parts)
+{
+    struct team *team = engine->state;
+    return hc_partition_whole(units, parts, team->speeds, team->count, team->units);
+}
+
 static void team_hold(struct hc_engine *engine, const struct hc_piece *piece)
 {
     struct team *team = engine->state;
@@ -324,7 +330,7 @@ hc_status hc_engine_team(struct hc_engine *engine, const struct hc_team_member *
     }
     if (!team)
         return hc_no_memory(error);
-    team->spread = (struct hc_spread){team_destroy, team_hold, team_let_go, team_carry_out};
+    team->spread = (struct hc_spread){team_destroy, team_hold, team_let_go, team_whole, team_carry_out};
     team->count = team->alive = count;
     for (size_t m = 0; m < count; m++)
         team->members[m].engine = members[m].engine;

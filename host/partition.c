@@ -25,7 +25,8 @@ static size_t next(const double *speeds, size_t count, const uint64_t *units)
     return best;
 }
 
-void hc_partition(uint64_t all, const double *speeds, size_t count, uint64_t *units)
+/* What is every device's in proportion, rounded down. Returns what is left. */
+static uint64_t share_evenly(uint64_t all, const double *speeds, size_t count, uint64_t *units)
 {
     double total = 0;
     uint64_t left = all;
@@ -36,6 +37,31 @@ void hc_partition(uint64_t all, const double *speeds, size_t count, uint64_t *un
         units[d] = due < (double)left ? (uint64_t)due : left;
         left -= units[d];
     }
+    return left;
+}
+
+void hc_partition(uint64_t all, const double *speeds, size_t count, uint64_t *units)
+{
+    uint64_t left = share_evenly(all, speeds, count, units);
     for (; left > 0; left--)
         units[next(speeds, count, units)]++;
+}
+
+/* Of the slowest device. */
+static double time_of(uint64_t all, const double *speeds, size_t count, uint64_t *units)
+{
+    double time = 0;
+    hc_partition(all, speeds, count, units);
+    for (size_t d = 0; d < count; d++)
+        time = units[d] > 0 ? fmax(time, (double)units[d] / speeds[d]) : time;
+    return time;
+}
+
+uint64_t hc_partition_whole(uint64_t all, uint64_t parts, const double *speeds, size_t count, uint64_t *units)
+{
+    const double worth = 1e-3;
+    uint64_t left = share_evenly(all, speeds, count, units);
+    double even = time_of(all - left, speeds, count, units);
+    double finer = even + time_of(left * parts, speeds, count, units) / (double)parts;
+    return finer < (1 - worth) * time_of(all, speeds, count, units) ? all - left : all;
 }

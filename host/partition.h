@@ -12,4 +12,9 @@ double hc_device_speed(const char *device, int threads);
  * behind the other's. No other way has the slowest done earlier. A device of speed 0 gets none; some have more. */
 void hc_partition(uint64_t all, const double *speeds, size_t count, uint64_t *units);
 
+/* Where units can be divided into so many parts each: how many of them to share out whole. As many as come out even, so
+ * that fewer are left than there are devices; or all, where dividing those would win less than a thousandth of the
+ * time. units: room for `count`. */
+uint64_t hc_partition_whole(uint64_t all, uint64_t parts, const double *speeds, size_t count, uint64_t *units);
+
 #endif

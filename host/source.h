@@ -80,7 +80,9 @@ int64_t hc_source_find(const struct hc_source *source, const char *name);
 /* Refuses an output that is a part of the source, holds one, or lies inside of its folder: also where links lead. */
 hc_status hc_source_check_apart(const struct hc_source *source, const char *output, struct hc_error *error);
 
-/* Weights in a block of `type` (1 for plain types), bytes of one block. */
+enum { HC_TYPE_MOST_WEIGHTS = 256 };
+
+/* Weights in a block of `type` (1 for plain types, else a divisor of HC_TYPE_MOST_WEIGHTS), bytes of one block. */
 uint32_t hc_type_block_weights(hc_type type);
 uint32_t hc_type_block_bytes(hc_type type);
 /* False if no type has that name. */
@@ -91,7 +93,8 @@ bool hc_type_is_block(hc_type type);
 bool hc_type_bytes(hc_type type, uint64_t weights, uint64_t *bytes);
 
 /* Converts `count` weights beginning with number `first` to float32. Float types only. first and first + count
- * must be multiples of 256 or ends of rows. Undoes the row order of GGUF. */
+ * must be multiples of HC_TYPE_MOST_WEIGHTS, ends of rows, or within a row ends of blocks of the type. Undoes the row
+ * order of GGUF. */
 void hc_tensor_read(const struct hc_tensor *tensor, const struct hc_kernels *kernels, uint64_t first, uint64_t count,
                     float *out);
 uint64_t hc_tensor_stored_row(const struct hc_tensor *tensor, uint64_t row);

@@ -57,6 +57,18 @@ static inline uint64_t hc_window_padded_columns(const struct hc_window_frame *fr
     return frame->tile_columns * HC_TILE;
 }
 
+/* A *block of tiles* is what of a row of tiles a Hadamard block covers: the least that can be prepared by itself. */
+static inline uint64_t hc_window_block_tiles(const struct hc_window_frame *frame)
+{
+    return frame->block / HC_TILE;
+}
+
+/* Of a row of tiles; all alike. */
+static inline uint64_t hc_window_row_blocks(const struct hc_window_frame *frame)
+{
+    return frame->tile_columns / hc_window_block_tiles(frame);
+}
+
 /* One (k, L), ready for decoding and, if it was made for that, encoding. */
 struct hc_window_coder {
     struct hc_window_code code;

@@ -16,10 +16,11 @@ enum { ROWS = 75, COLUMNS = 150, TILE_ROWS = 5, TILE_COLUMNS = 10, WEIGHTS = ROW
 struct result {
     float largest[COLUMNS], of_other[COLUMNS];
     uint64_t sums[COLUMNS];
-    uint8_t codes[TILE_ROWS * TILE_COLUMNS * HC_TILE_WEIGHTS];
-    uint16_t scales[ROWS];
+    uint8_t codes[TILE_ROWS * TILE_COLUMNS * HC_TILE_WEIGHTS], some_codes[TILE_ROWS * TILE_COLUMNS * HC_TILE_WEIGHTS];
+    uint16_t scales[ROWS], some_scales[ROWS];
+    float factors[ROWS];
     float decoded[WEIGHTS], again[WEIGHTS - 3 * COLUMNS];
-    double residual[ROWS];
+    double residual[ROWS], some_residual[ROWS];
     uint64_t non_finite;
     double abs_error, squared_error, squared_weights, max_abs_error;
 };
@@ -60,6 +61,25 @@ done:
     return status;
 }
 
+/* Some of the rows of tiles from the second on, in steps. */
+static hc_status encode_steps(struct hc_engine *engine, const struct hc_piece *piece,
+                              const struct hc_window_frame *frame, const struct hc_window_coder *coder,
+                              struct result *r, struct hc_error *error)
+{
+    const uint64_t blocks = hc_window_row_blocks(frame), end = TILE_ROWS * blocks;
+    const struct hc_window_factors factors = {r->factors, 1};
+    const struct hc_window_coded coded = {r->codes + TILE_COLUMNS * hc_window_tile_bytes(coder), NULL, 1};
+    const struct hc_window_result some = {NULL, r->some_scales, r->some_residual};
+    hc_status status;
+    HC_TRY(engine->table->window_factors(engine, piece, frame, coder, 19, ROWS - 19, r->factors + 3, error));
+    HC_TRY(engine->table->window_factors(engine, piece, frame, coder, 16, 3, r->factors, error));
+    HC_TRY(engine->table->window_search(engine, piece, frame, coder, &factors, blocks + 2, end - blocks - 3,
+                                        r->some_codes, error));
+    HC_TRY(engine->table->window_fit(engine, piece, frame, coder, &coded, 21, ROWS - 24, &some, error));
+done:
+    return status;
+}
+
 /* `weights`: where the tensor's lie. */
 static hc_status work(struct hc_engine *engine, const struct hc_piece *piece, float *weights, enum holding holding,
                       struct result *r, struct hc_error *error)
@@ -84,6 +104,7 @@ static hc_status work(struct hc_engine *engine, const struct hc_piece *piece, fl
     HC_TRY(hc_window_frame_fit(&frame, engine, piece, HC_COLUMNS_NORM, 1, NULL, &kept_because, error));
     HC_TRY(hc_window_coder_init(&coder, hc_window_code_find(4, 8), engine->kernels, error));
     HC_TRY(engine->table->window_encode(engine, piece, &frame, &coder, 0, TILE_ROWS, &coded, error));
+    HC_TRY(encode_steps(engine, piece, &frame, &coder, r, error));
     HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 0, ROWS, r->decoded, error));
     HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 3, ROWS - 3, r->again, error));
     HC_TRY(compare(engine, piece, &frame, &coder, r, error));

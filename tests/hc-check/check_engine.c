@@ -304,6 +304,7 @@ const struct check_op check_engine[] = {
     {"engine.window_largest", "weight", CHECK_ENGINE, NULL, check_window_largest, NULL},
     {"engine.window_squares", "weight", CHECK_ENGINE, NULL, check_window_squares, NULL},
     {"engine.window_encode", "weight", CHECK_ENGINE, NULL, check_window_encode_stretch, NULL},
+    {"engine.window_steps", "weight", CHECK_ENGINE, NULL, check_window_encode_steps, NULL},
     {"engine.window_decode", "weight", CHECK_ENGINE, NULL, check_window_decode_rows, NULL},
     {"engine.window_compare", "weight", CHECK_ENGINE, NULL, check_window_compare, NULL},
     {0},

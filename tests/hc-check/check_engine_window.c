@@ -100,6 +100,7 @@ static const struct window_plan plans[] = {
     {TENSOR(F64, NORMAL, 1, 20, 17), 6, 12, HC_COLUMNS_NONE, 0, 2, false},
     {TENSOR(F8_E5M2, BITS, 1, 16, 128), 8, 10, HC_COLUMNS_NORM, 0, 1, false},
     {TENSOR(Q4_1, BITS, 3, 18, 96), 3, 9, HC_COLUMNS_NORM, 0, 2, false},
+    {TENSOR(Q4_K, BITS, 1, 18, 512), 1, 8, HC_COLUMNS_NORM, 0, 2, false},
     {TENSOR(F32, NORMAL, 1, 16, 2048), 1, 8, HC_COLUMNS_NONE, 0, 1, true},
     {TENSOR(F32, NORMAL, 1, 20, 32), 2, 14, HC_COLUMNS_NORM, 0, 1, false},
     {TENSOR(F16, NORMAL, 1, 3, 16), 3, 16, HC_COLUMNS_NORM, 0, 1, false},
@@ -285,6 +286,77 @@ static void encode_stretch(struct check *c, struct window_scene *w)
 void check_window_encode_stretch(struct check *c)
 {
     each(c, plans, COUNT(plans), encode_stretch);
+}
+
+/* The first `cut` of something, and then the others. */
+struct halves {
+    uint64_t first[2], count[2];
+};
+
+static struct halves halves_of(uint64_t first, uint64_t count, uint64_t cut)
+{
+    return (struct halves){{first, first + cut}, {cut, count - cut}};
+}
+
+/* In the three steps, each of them in two parts. */
+static hc_status encode_steps(const struct check_tier *tier, const struct hc_window_coder *coder,
+                              const struct window_scene *w, float *factors, const struct hc_window_result *result)
+{
+    struct hc_engine engine = tier->engine;
+    const struct hc_engine_table *table = engine.table;
+    const struct hc_piece *piece = &w->scene.piece;
+    uint64_t tile_row = w->first_row / HC_TILE, in_row = hc_window_row_blocks(&w->frame);
+    uint64_t blocks = (w->rows + HC_TILE - 1) / HC_TILE * in_row;
+    size_t block_bytes = hc_window_block_tiles(&w->frame) * hc_window_tile_bytes(coder);
+    const struct halves rows = halves_of(w->first_row, w->rows, w->rows / 3);
+    const struct halves searched = halves_of(tile_row * in_row, blocks, 2 * blocks / 3);
+    const struct hc_window_factors known = {factors, tile_row};
+    const struct hc_window_coded coded = {result->codes, NULL, tile_row};
+    hc_status status = HC_OK;
+    for (int i = 0; i < 2 && status == HC_OK; i++)
+        status = table->window_factors(&engine, piece, &w->frame, coder, rows.first[i], rows.count[i],
+                                       factors + (rows.first[i] - w->first_row), NULL);
+    for (int i = 0; i < 2 && status == HC_OK; i++)
+        status = table->window_search(&engine, piece, &w->frame, coder, &known, searched.first[i], searched.count[i],
+                                      result->codes + (searched.first[i] - searched.first[0]) * block_bytes, NULL);
+    for (int i = 0; i < 2 && status == HC_OK; i++) {
+        uint64_t before = rows.first[i] - w->first_row;
+        const struct hc_window_result part = {NULL, result->scales + before, result->residual + before};
+        status = table->window_fit(&engine, piece, &w->frame, coder, &coded, rows.first[i], rows.count[i], &part, NULL);
+    }
+    return status;
+}
+
+static void encode_in_steps(struct check *c, struct window_scene *w)
+{
+    uint64_t tiles = (w->rows + HC_TILE - 1) / HC_TILE * w->frame.tile_columns;
+    struct room codes, scales, residual;
+    float *factors = malloc(w->rows * sizeof *factors);
+    bool there = factors != NULL;
+    there &= room_open(&codes, tiles * hc_window_tile_bytes(&w->truth));
+    there &= room_open(&scales, w->rows * sizeof(uint16_t));
+    there &= room_open(&residual, w->rows * sizeof(double));
+    if (there) {
+        same_status(c,
+                    encode(c->truth, &w->truth, w,
+                           &(struct hc_window_result){codes.expected, scales.expected, residual.expected}),
+                    encode_steps(c->tested, &w->tested, w, factors,
+                                 &(struct hc_window_result){codes.got, scales.got, residual.got}));
+        room_compare(c, &codes, "byte of the codes");
+        room_compare(c, &scales, "byte of the scales");
+        room_compare(c, &residual, "byte of the residual");
+    } else {
+        check_fail(c, "no memory", CHECK_WHOLE, INFINITY);
+    }
+    free(factors);
+    room_close(&codes);
+    room_close(&scales);
+    room_close(&residual);
+}
+
+void check_window_encode_steps(struct check *c)
+{
+    each(c, plans, COUNT(plans), encode_in_steps);
 }
 
 /* ---- Decoding and comparing --------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 void check_window_largest(struct check *c);
 void check_window_squares(struct check *c);
 void check_window_encode_stretch(struct check *c);
+void check_window_encode_steps(struct check *c);
 void check_window_decode_rows(struct check *c);
 void check_window_compare(struct check *c);
 
