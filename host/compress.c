@@ -719,8 +719,10 @@ static hc_status open_engine(struct hc_run *run, struct hc_engine *all, struct h
     hc_context *context = run->context;
     hc_status status = hc_context_need_engine(context);
     run->engine = &context->engine;
+    hc_device_reports_begin(&context->reports, run->options->device_reports);
     if (status == HC_OK && context->comm.ranks > 1) {
-        status = hc_engine_ranks(all, &context->engine, &context->comm, hc_context_speed(context), error);
+        status =
+            hc_engine_ranks(all, &context->engine, &context->comm, hc_context_speed(context), &context->reports, error);
         run->engine = all;
     }
     run->engine->notice = run->options->notice;

@@ -1,6 +1,7 @@
 #include "context.h"
 
 #include "backend.h"
+#include "engine_counted.h"
 #include "engine_team.h"
 #include "partition.h"
 
@@ -68,6 +69,15 @@ static char *device_name(const char *item, size_t length, int *next)
     return name;
 }
 
+static hc_status name_reports(hc_context *context)
+{
+    struct hc_device_reports *reports = &context->reports;
+    hc_status status = hc_device_reports_create(reports, context->device_count, context->comm.rank, &context->error);
+    for (size_t i = 0; status == HC_OK && i < context->device_count; i++)
+        snprintf(reports->own[i].name, sizeof reports->own[i].name, "%s", context->devices[i]);
+    return status;
+}
+
 static hc_status take_devices(hc_context *context, const char *list)
 {
     hc_status status = HC_OK;
@@ -81,7 +91,7 @@ static hc_status take_devices(hc_context *context, const char *list)
         context->devices[context->device_count++] = name;
         status = name ? hc_backend_check(name, &context->error) : hc_no_memory(&context->error);
     }
-    return status;
+    return status == HC_OK ? name_reports(context) : status;
 }
 
 /* Ranks on one machine share its cores, unless each is bound to its own already. */
@@ -113,6 +123,13 @@ double hc_context_speed(const hc_context *context)
     return speed;
 }
 
+/* The engine of one device, counted. */
+static hc_status open_device(hc_context *context, size_t device, int threads, struct hc_engine *engine)
+{
+    hc_status status = hc_backend_engine(context->devices[device], engine, &context->kernels, threads, &context->error);
+    return status == HC_OK ? hc_engine_counted(engine, &context->reports.own[device], &context->error) : status;
+}
+
 static hc_status open_team(hc_context *context)
 {
     struct hc_team_member *members = calloc(context->device_count, sizeof *members);
@@ -122,7 +139,7 @@ static hc_status open_team(hc_context *context)
         const char *device = context->devices[open];
         int threads = cpu_threads(context);
         members[open] = (struct hc_team_member){.name = device, .speed = hc_device_speed(device, threads)};
-        status = hc_backend_engine(device, &members[open].engine, &context->kernels, threads, &context->error);
+        status = open_device(context, open, threads, &members[open].engine);
     }
     if (status == HC_OK)
         status = hc_engine_team(&context->engine, members, open, &context->error);
@@ -138,9 +155,7 @@ hc_status hc_context_need_engine(hc_context *context)
 {
     if (context->engine.table)
         return HC_OK;
-    return context->device_count > 1 ? open_team(context)
-                                     : hc_backend_engine(context->devices[0], &context->engine, &context->kernels,
-                                                         context->threads, &context->error);
+    return context->device_count > 1 ? open_team(context) : open_device(context, 0, context->threads, &context->engine);
 }
 
 /* ---- The context ---------------------------------------------------------------------------- */
@@ -204,6 +219,7 @@ void hc_context_destroy(hc_context *context)
     for (size_t i = 0; i < context->device_count; i++)
         free(context->devices[i]);
     free(context->devices);
+    hc_device_reports_destroy(&context->reports);
     hc_comm_destroy(&context->comm);
     free(context);
 }

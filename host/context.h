@@ -3,18 +3,20 @@
 #define HC_HOST_CONTEXT_H
 
 #include "comm.h"
+#include "device_reports.h"
 #include "engine.h"
 
 struct hc_context {
     struct hc_kernels kernels;
-    hc_tier tier;            /* in force */
-    int threads;             /* in force */
-    char **devices;          /* each with its number, if it is of a kind that has numbers */
-    size_t device_count;     /* at least 1 */
-    hc_split split;          /* of networks */
-    int device_layers;       /* the same */
-    struct hc_comm comm;     /* with the other ranks */
-    struct hc_engine engine; /* the CPU's; that of the devices from hc_context_need_engine on */
+    hc_tier tier;                     /* in force */
+    int threads;                      /* in force */
+    char **devices;                   /* each with its number, if it is of a kind that has numbers */
+    size_t device_count;              /* at least 1 */
+    hc_split split;                   /* of networks */
+    int device_layers;                /* the same */
+    struct hc_comm comm;              /* with the other ranks */
+    struct hc_engine engine;          /* the CPU's; that of the devices from hc_context_need_engine on */
+    struct hc_device_reports reports; /* of the devices: what their engines count */
     hc_progress_fn progress;
     void *user;
     hc_progress last_progress; /* shown again while other ranks are waited for */

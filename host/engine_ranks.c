@@ -10,6 +10,7 @@ struct ranks {
     struct hc_spread spread;
     struct hc_engine *own;
     struct hc_comm *comm;
+    struct hc_device_reports *reports;
     double *speeds;  /* of all ranks */
     uint64_t *units; /* of an operation: how many each rank has */
     size_t *bytes;   /* of an array that each fills */
@@ -72,6 +73,7 @@ static hc_status ranks_carry_out(struct hc_engine *engine, const struct hc_sprea
     hc_spread_add(&op->sum, op->result, sum);
     for (size_t i = 0; i < op->output_count; i++)
         HC_TRY(gather(ranks, op, &op->outputs[i], what, error));
+    HC_TRY(hc_device_reports_exchange(ranks->reports, ranks->comm, error));
 done:
     free(sum);
     return status;
@@ -126,12 +128,13 @@ static hc_status exchange(struct ranks *ranks, double speed, int64_t *width, str
         ranks->bytes[r] = sizeof *ranks->speeds;
     HC_TRY(hc_comm_all_gather(ranks->comm, &speed, ranks->speeds, ranks->bytes, "the speeds", error));
     HC_TRY(hc_comm_all_reduce(ranks->comm, width, 1, HC_SUM_I64, "the number of devices", error));
+    HC_TRY(hc_device_reports_join(ranks->reports, ranks->comm, error));
 done:
     return status;
 }
 
 hc_status hc_engine_ranks(struct hc_engine *engine, struct hc_engine *own, struct hc_comm *comm, double speed,
-                          struct hc_error *error)
+                          struct hc_device_reports *reports, struct hc_error *error)
 {
     struct ranks *ranks = calloc(1, sizeof *ranks);
     int64_t width = hc_engine_width(own);
@@ -140,6 +143,7 @@ hc_status hc_engine_ranks(struct hc_engine *engine, struct hc_engine *own, struc
     ranks->spread = (struct hc_spread){ranks_destroy, ranks_hold, ranks_let_go, ranks_whole, ranks_carry_out};
     ranks->own = own;
     ranks->comm = comm;
+    ranks->reports = reports;
     hc_status status = allocate(ranks, error);
     if (status == HC_OK)
         status = exchange(ranks, speed, &width, error);

@@ -1,4 +1,5 @@
 #include "compress_options.h"
+#include "devices.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -92,7 +93,17 @@ static void on_notice(const char *text, void *user)
     fputc('\n', stderr);
 }
 
-static int report_dry_run(struct compress_state *state, const struct common_options *common)
+/* What a run tells with files and without. */
+static void add_json(json_t **json, const struct compress_state *state, const hc_context *context)
+{
+    if (state->gain.weights > 0)
+        json_put(json, "side_auto", side_gain_json(&state->gain));
+    shared_rate_json(json, &state->shared, state->request.options.window.bits);
+    if (state->request.options.device_reports)
+        json_put(json, "devices", devices_json(context));
+}
+
+static int report_dry_run(struct compress_state *state, const struct common_options *common, const hc_context *context)
 {
     const hc_model_totals *totals = &state->totals;
     double rate = totals->coded_weights ? 8 * (double)totals->coded_bytes / (double)totals->coded_weights : 0;
@@ -100,9 +111,7 @@ static int report_dry_run(struct compress_state *state, const struct common_opti
         json_t *json = json_pack("{s:b, s:O, s:I, s:I, s:f}", "dry_run", 1, "tensors", state->tensors, "coded_weights",
                                  (json_int_t)totals->coded_weights, "coded_bytes", (json_int_t)totals->coded_bytes,
                                  "coded_bits_per_weight", rate);
-        if (state->gain.weights > 0)
-            json_put(&json, "side_auto", side_gain_json(&state->gain));
-        shared_rate_json(&json, &state->shared, state->request.options.window.bits);
+        add_json(&json, state, context);
         return print_json(json);
     }
     char bytes[32];
@@ -137,9 +146,7 @@ static int report_result(struct compress_state *state, const struct common_optio
     if (common->json) {
         json_t *json = json_pack("{s:o, s:I, s:o}", "output", json_text(state->request.output), "input_file_bytes",
                                  (json_int_t)before.file_bytes, "totals", totals_json(&totals));
-        if (state->gain.weights > 0)
-            json_put(&json, "side_auto", side_gain_json(&state->gain));
-        shared_rate_json(&json, &state->shared, state->request.options.window.bits);
+        add_json(&json, state, context);
         return print_json(json);
     }
     char a[32], b[32];
@@ -149,6 +156,21 @@ static int report_result(struct compress_state *state, const struct common_optio
     shared_rate_print(&state->shared, state->request.options.window.bits, totals.coded_bits_per_weight);
     side_gain_print(&state->gain);
     return finish_output(EXIT_DONE);
+}
+
+static hc_status compress(struct compress_state *state, const struct common_options *common, hc_context *context,
+                          const char *input)
+{
+    const hc_compress_options *options = &state->request.options;
+    bool devices = options->device_reports && !common->quiet && program_rank() == 0;
+    if (devices)
+        watch_devices(context);
+    hc_status status = hc_compress(context, input, state->request.output ? state->request.output : "", options);
+    if (devices && status == HC_OK) {
+        end_progress();
+        print_devices(stderr, context);
+    }
+    return status;
 }
 
 static int run(const struct common_options *common, int count, char **operands, void *handle)
@@ -173,8 +195,7 @@ static int run(const struct common_options *common, int count, char **operands, 
     if (state->table)
         print_table_head(48);
     if (status == HC_OK)
-        status = hc_compress(context, operands[0], state->request.output ? state->request.output : "",
-                             &state->request.options);
+        status = compress(state, common, context, operands[0]);
     end_progress();
     if (status != HC_OK) {
         code = report_failure(common, status, hc_message(context));
@@ -182,7 +203,7 @@ static int run(const struct common_options *common, int count, char **operands, 
         if (ended && !state->request.options.dry_run && program_rank() == 0)
             fputs("hyperc: what is done is kept; the same command with --resume finishes it\n", stderr);
     } else if (program_rank() == 0) {
-        code = state->request.options.dry_run ? report_dry_run(state, common)
+        code = state->request.options.dry_run ? report_dry_run(state, common, context)
                                               : report_result(state, common, context, operands[0]);
     } else {
         code = EXIT_DONE;

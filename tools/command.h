@@ -63,6 +63,8 @@ int report_failure(const struct common_options *common, hc_status status, const 
 hc_status open_context(const struct common_options *common, hc_context **context);
 /* The same without progress: signals end the program at once. */
 hc_status open_plain_context(const struct common_options *common, hc_context **context);
+/* From here on progress also tells, now and then, what every device of the context does. */
+void watch_devices(const hc_context *context);
 /* Ends the progress line. */
 void end_progress(void);
 

@@ -27,6 +27,8 @@ const struct option_spec compress_specs[] = {
     {"resume", NULL, "finish an interrupted run", 0},
     {"force", NULL, "replace the model at the output, finished or not", 0},
     {"dry-run", NULL, "measure everything, write nothing; -o may be left out", 0},
+    {"progress", "run|devices", "tell of the whole run (run), or also of every device, every 10 seconds and at the end",
+     0},
     {NULL, NULL, NULL, 0},
 };
 
@@ -182,6 +184,12 @@ static bool set_moments(const char *value, hc_window_options *window)
     return value[0] || bad_value("moments", "weights, none, self or the name of a file", value);
 }
 
+static bool set_progress(const char *value, bool *devices)
+{
+    *devices = strcmp(value, "devices") == 0;
+    return *devices || strcmp(value, "run") == 0 || bad_value("progress", "run or devices", value);
+}
+
 /* *known is false if it is no option of `window`. */
 static bool set_window(const char *name, const char *value, struct compress_request *request, bool *known)
 {
@@ -234,6 +242,8 @@ bool compress_request_set(struct compress_request *request, const char *name, co
         options->force = true;
     else if (strcmp(name, "dry-run") == 0)
         options->dry_run = true;
+    else if (strcmp(name, "progress") == 0)
+        return set_progress(value, &options->device_reports);
     else
         return set_method_option(name, value, request);
     return true;

@@ -1,5 +1,5 @@
 /* Progress on stderr: one line that renews itself on a terminal, a plain line now and then elsewhere. */
-#include "command.h"
+#include "devices.h"
 
 #include <math.h>
 #include <signal.h>
@@ -11,8 +11,9 @@ static const double terminal_interval = 0.1, plain_interval = 10;
 /* The program has one run: its state may be the program's. */
 static volatile sig_atomic_t stop_signalled;
 static struct {
-    double shown; /* when, in the run's seconds */
+    double shown, devices_shown; /* when, in the run's seconds */
     bool quiet, terminal, line_open;
+    const hc_context *devices; /* whose are to be told of; NULL: nobody's */
 } view;
 
 static void ask_stop(int signal_number)
@@ -91,6 +92,11 @@ static bool on_progress(const hc_progress *progress, void *user)
     (void)user;
     if (due(progress->seconds))
         show(progress);
+    if (view.devices && !view.quiet && progress->seconds - view.devices_shown >= plain_interval) {
+        view.devices_shown = progress->seconds;
+        end_progress();
+        print_devices(stderr, view.devices);
+    }
     return !stop_signalled;
 }
 
@@ -99,6 +105,11 @@ void end_progress(void)
     if (view.line_open)
         fputs("\r\x1b[K", stderr);
     view.line_open = false;
+}
+
+void watch_devices(const hc_context *context)
+{
+    view.devices = context;
 }
 
 static void on_signal(int signal_number, void (*handler)(int), unsigned flags)

@@ -157,6 +157,22 @@ int hc_context_ranks(const hc_context *context);
  * to be called. Nothing where there is one rank. */
 void hc_context_leave(hc_context *context, const char *why);
 
+/* What a device did since hc_compress began on this context, or, before it did, since there is the context. */
+typedef struct hc_device_report {
+    char name[32];    /* "cpu", "cuda:1" */
+    int rank;         /* whose device it is */
+    uint64_t weights; /* that it coded; those of all devices are what the run coded itself */
+    double busy;      /* seconds at work on weights, in passes of all kinds: measuring, coding, comparing */
+    double seconds;   /* in all. When it was not busy it waited: for other devices, for files, for the moments of the
+                       * inputs */
+} hc_device_report;
+
+/* The devices of this context, in the order they were given in; with several ranks, and device_reports of
+ * hc_compress_options, those of all ranks, rank by rank, as of the last stretch of a tensor that is done. May be called
+ * from the progress callback too. Index out of range: HC_ERR_ARGUMENT, and no message. */
+size_t hc_context_devices(const hc_context *context);
+hc_status hc_context_device_report(const hc_context *context, size_t index, hc_device_report *report);
+
 /* Why the last call on this context failed: one line, no newline. Never NULL. */
 const char *hc_message(const hc_context *context);
 
@@ -249,6 +265,9 @@ typedef struct hc_compress_options {
     /* Called with what the user should know although nothing failed, one line; may be NULL. */
     void (*notice)(const char *text, void *user);
     void *user; /* handed to both */
+    /* Of several ranks: hc_context_device_report tells of the devices of all, which takes one more exchange behind
+     * every stretch of a tensor. Rank 0 decides. */
+    bool device_reports;
 } hc_compress_options;
 
 /* `window`: 4 bits, embeddings and head 6, L = 12, columns by their norm. `pair`, the published settings: side 0.1,

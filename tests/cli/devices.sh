@@ -42,6 +42,41 @@ hyperc 0 verify window --against in --devices cpu,cpu
 hyperc 0 verify pair --against in --devices cpu,cpu
 ok "decompress and verify on several"
 
+# ---- What every device did
+# told DEVICES NAME OPTION...: the same bytes, and JSON of these devices
+told()
+{
+    local devices=$1 name=$2
+    shift 2
+    hyperc 0 compress in -o out --quiet --json --progress devices --devices "$devices" "$@"
+    silent
+    same "$name" out
+    rm -r out
+}
+told cpu window
+devices_add_up 0:cpu
+told cpu,cpu,cpu window
+devices_add_up 0:cpu 0:cpu 0:cpu
+told cpu,cpu fraction --bits 3.25 --window 10
+devices_add_up 0:cpu 0:cpu
+told cpu,cpu pair --method pair --loss-threshold 0
+devices_add_up 0:cpu 0:cpu
+hyperc 0 compress in --dry-run --json --progress devices --device cpu
+devices_add_up 0:cpu
+hyperc 0 compress in -o out --progress devices --devices cpu,cpu
+grep -A 2 "^device " "$stderr" >lines || fail "there is no table"
+[ "$(grep -cE '^cpu +[0-9]+ +[0-9.]+ % +[0-9.]+ +[0-9.]+ %$' lines)" -eq 2 ] || fail "not a line for each device"
+rm -r out
+hyperc 0 compress in -o out --progress run --devices cpu,cpu --json
+! grep -q "^device" "$stderr" || fail "a table that nobody asked for"
+! grep -q '"devices"' "$stdout" || fail "devices that nobody asked for"
+# all there is was made before
+hyperc 0 compress in -o out --progress devices --resume --quiet --json
+json devices.0.weights 0
+json devices.0.share null
+rm -r out
+ok "what every device did, when it is asked for"
+
 # ---- An interrupted run goes on with other devices
 checkpoint long --model stories-15m --shard-size 2MB
 hyperc 0 compress long -o whole --method pair --tier c --quiet
@@ -65,6 +100,8 @@ hyperc 2 compress in -o none --devices cpu,
 says "unknown device ''"
 run 2 "$HYPERC" compress in -o none --timeout 0
 says "--timeout takes a number of seconds"
+run 2 "$HYPERC" compress in -o none --progress all
+says "--progress takes run or devices, not 'all'"
 absent none none.partial
 ok "wrong usage"
 finish

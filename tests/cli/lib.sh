@@ -90,6 +90,25 @@ json()
     [ $# -lt 2 ] || [ "$(cat "$scratch/json")" = "$2" ] || fail "$1 is $(cat "$scratch/json"), not $2"
 }
 
+# devices_add_up NAME...: the JSON of a run tells of these devices, "RANK:DEVICE" each, which coded all that was coded.
+devices_add_up()
+{
+    "$PYTHON" - "$stdout" "$@" <<'PYTHON' || fail "the devices are not as they should be"
+import json, sys
+with open(sys.argv[1]) as file:
+    run = json.load(file)
+devices = run["devices"]
+names = [f"{device['rank']}:{device['name']}" for device in devices]
+coded = run.get("totals", run)["coded_weights"]
+assert names == sys.argv[2:], names
+assert sum(device["weights"] for device in devices) == coded, devices
+assert coded == 0 or abs(sum(device["share"] for device in devices) - 1) < 1e-9, devices
+for device in devices:
+    assert 0 <= device["waited"] <= 1 and device["busy_seconds"] <= device["seconds"], device
+    assert device["weights"] == 0 or device["weights_per_second"] * device["busy_seconds"] > 0.99 * device["weights"]
+PYTHON
+}
+
 same()
 {
     diff -r "$1" "$2" >"$scratch/difference" 2>&1 || { cat "$scratch/difference"; fail "$1 and $2 differ"; }

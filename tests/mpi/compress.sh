@@ -55,6 +55,20 @@ over 3 --dry-run
 [ "$(grep -c '^dry run: ' "$stdout")" -eq 1 ] || fail "a dry run is told more than once"
 ok "one rank prints"
 
+# ---- What every device of every rank did, if rank 0 asks
+with_0="--progress devices --devices cpu,cpu --json" with_2="--devices cpu,cpu,cpu" over 3 -o told --quiet
+[ $code -eq 0 ] || { cat said.*; fail "exit code $code"; }
+same window told
+devices_add_up 0:cpu 0:cpu 1:cpu 2:cpu 2:cpu 2:cpu
+over 2 -o told.pair --method pair --loss-threshold 0 --progress devices
+same pair told.pair
+[ "$(grep -cE '^ +[01]  cpu +[0-9]+ +[0-9.]+ % ' said.0)" -eq 2 ] || { cat said.*; fail "not a line for each device"; }
+[ ! -s said.1 ] || fail "rank 1 says something"
+with_1="--progress devices" over 2 -o told.run --json
+! grep -q '"devices"' "$stdout" || fail "devices that rank 0 did not ask for"
+! grep -q "waited" said.0 said.1 || { cat said.*; fail "a table that rank 0 did not ask for"; }
+ok "what every device did"
+
 # ---- What is refused
 # refused TEXT: all ranks say it, and nothing is left behind
 refused()

@@ -9,11 +9,14 @@
 
 #include "context.h"
 #include "crew.h"
+#include "engine_counted.h"
 #include "engine_ranks.h"
 #include "engine_team.h"
+#include "meter.h"
 #include "method.h"
 #include "partition.h"
 #include "selection.h"
+#include "window_frame.h"
 
 enum { MOST = 8, ROWS = 777, MANY_ROWS = 14500, COLUMNS = 301 };
 
@@ -160,8 +163,9 @@ static struct made by_one(const struct hc_method *method)
 
 static const char *const names[MOST] = {"a", "b", "c", "d", "e", "f", "g", "h"};
 
-/* Engines of the CPU; `odd`, if there is one, with a table of its own. */
-static struct hc_engine team_of(size_t count, const double *speeds, const struct hc_engine_table *odd)
+/* Engines of the CPU; `odd`, if there is one, with a table of its own. `reports`: each is counted there, or NULL. */
+static struct hc_engine counted_team_of(size_t count, const double *speeds, const struct hc_engine_table *odd,
+                                        hc_device_report *reports)
 {
     struct hc_team_member members[MOST];
     struct hc_engine engine;
@@ -172,8 +176,15 @@ static struct hc_engine team_of(size_t count, const double *speeds, const struct
     }
     if (odd)
         members[count - 1].engine.table = odd;
+    for (size_t m = 0; reports && m < count; m++)
+        cr_assert(hc_engine_counted(&members[m].engine, &reports[m], &error) == HC_OK);
     cr_assert(hc_engine_team(&engine, members, count, &error) == HC_OK, "%s", error.text);
     return engine;
+}
+
+static struct hc_engine team_of(size_t count, const double *speeds, const struct hc_engine_table *odd)
+{
+    return counted_team_of(count, speeds, odd, NULL);
 }
 
 static void expect_team(const char *name, size_t count, const double *speeds)
@@ -388,6 +399,66 @@ Test(engine_team, faults_of_the_data_are_results)
     engine.table->destroy(&engine);
 }
 
+/* ---- What every member does ----------------------------------------------------------------- */
+
+/* All weights, each once; those of a part that failed are another's. */
+static void expect_counts(const char *name, size_t count, const struct hc_engine_table *odd_one)
+{
+    hc_device_report reports[MOST] = {0};
+    const struct hc_method *method = hc_method_find(name);
+    struct hc_engine engine = counted_team_of(count, NULL, odd_one, reports);
+    struct made one = by_one(method), made;
+    struct hc_error error = {""};
+    double begin = hc_now();
+    cr_assert(make(&engine, method, &made, &error) == HC_OK, "%s", error.text);
+    double seconds = hc_now() - begin;
+    uint64_t weights = 0;
+    for (size_t m = 0; m < count; m++) {
+        weights += reports[m].weights;
+        cr_expect(reports[m].weights == 0 || reports[m].busy > 0);
+        cr_expect(reports[m].busy <= seconds, "member %zu was busy for %g of %g seconds", m, reports[m].busy, seconds);
+    }
+    cr_expect(weights == tensor.weights, "%s, %zu: %llu weights are counted", name, count, (unsigned long long)weights);
+    expect_same(&one, &made);
+    made_free(&one);
+    made_free(&made);
+    engine.table->destroy(&engine);
+}
+
+Test(engine_team, every_weight_is_counted_once)
+{
+    for (size_t count = 1; count <= MOST; count++) {
+        expect_counts("window", count, NULL);
+        expect_counts("pair", count, NULL);
+    }
+    expect_counts("window", 3, odd(ENCODE, HC_ERR_DEVICE, 0));
+    expect_counts("window", 3, odd(ENCODE, HC_ERR_MEMORY, 1));
+    expect_counts("window", 3, odd(FIT, HC_ERR_DEVICE, 0));
+}
+
+/* A sample is coded to see its error. */
+Test(engine_team, samples_are_work_but_count_no_weights)
+{
+    const struct hc_piece piece = hc_piece_at(&tensor, 0);
+    hc_device_report report = {0};
+    struct hc_engine engine = counted_team_of(1, NULL, NULL, &report);
+    struct hc_window_frame frame;
+    struct hc_window_coder coder;
+    const char *kept_because;
+    struct hc_error error = {""};
+    cr_assert(hc_window_frame_fit(&frame, &engine, &piece, HC_COLUMNS_NORM, 1, NULL, &kept_because, &error) == HC_OK);
+    cr_assert(hc_window_coder_init(&coder, hc_window_code_find(4, 12), &kernels, &error) == HC_OK);
+    double busy = report.busy, residual[HC_TILE] = {0};
+    const struct hc_window_result result = {.codes = malloc(frame.tile_columns * hc_window_tile_bytes(&coder)),
+                                            .residual = residual};
+    cr_assert(engine.table->window_encode(&engine, &piece, &frame, &coder, 0, 1, &result, &error) == HC_OK);
+    cr_expect(busy > 0 && report.busy > busy && report.weights == 0);
+    free(result.codes);
+    hc_window_coder_free(&coder);
+    hc_window_frame_free(&frame);
+    engine.table->destroy(&engine);
+}
+
 /* ---- A member that is slow ------------------------------------------------------------------ */
 
 static hc_status slow_encode(struct hc_engine *engine, const struct hc_piece *piece,
@@ -421,32 +492,70 @@ struct rank_job {
     struct hc_crew *crew;
     const struct hc_method *method;
     bool teams; /* some ranks have */
+    bool told;  /* rank 0 wants to know of all devices */
     struct made made[MOST];
 };
+
+static size_t devices_of(const struct rank_job *job, int rank)
+{
+    return job->teams && rank % 2 ? 2 : 1;
+}
+
+static hc_status open_own(const struct rank_job *job, int rank, hc_device_report *reports, struct hc_engine *own,
+                          struct hc_error *error)
+{
+    if (devices_of(job, rank) > 1) {
+        *own = counted_team_of(devices_of(job, rank), NULL, NULL, reports);
+        return HC_OK;
+    }
+    hc_status status = hc_engine_cpu(own, &kernels, 1, error);
+    return status == HC_OK ? hc_engine_counted(own, reports, error) : status;
+}
+
+/* Every rank knows what the devices of all did, or of none. */
+static void expect_reports(const struct rank_job *job, int ranks, const struct hc_device_reports *reports)
+{
+    uint64_t weights = 0;
+    size_t at = 0;
+    if (!job->told) {
+        cr_expect(!reports->all, "devices are told of, and nobody asked");
+        return;
+    }
+    for (int r = 0; r < ranks; r++)
+        for (size_t i = 0; i < devices_of(job, r); i++, at++) {
+            cr_assert(at < reports->count && reports->all[at].rank == r);
+            weights += reports->all[at].weights;
+        }
+    cr_expect(at == reports->count && weights == tensor.weights, "%zu devices, %llu weights", reports->count,
+              (unsigned long long)weights);
+}
 
 static hc_status do_rank(void *user, int rank, struct hc_error *error)
 {
     struct rank_job *job = user;
     struct hc_engine own, all;
-    hc_status status = HC_OK;
-    if (job->teams && rank % 2)
-        own = team_of(2, NULL, NULL);
-    else
-        status = hc_engine_cpu(&own, &kernels, 1, error);
+    struct hc_comm *comm = hc_crew_comm(job->crew, rank);
+    struct hc_device_reports reports;
+    hc_status status = hc_device_reports_create(&reports, devices_of(job, rank), rank, error);
+    if (status == HC_OK)
+        status = open_own(job, rank, reports.own, &own, error);
     if (status != HC_OK)
         return status;
-    status = hc_engine_ranks(&all, &own, hc_crew_comm(job->crew, rank), job->teams && rank % 2 ? 2 : 1, error);
+    hc_device_reports_begin(&reports, job->told && rank == 0);
+    status = hc_engine_ranks(&all, &own, comm, (double)devices_of(job, rank), &reports, error);
     if (status == HC_OK) {
         status = make(&all, job->method, &job->made[rank], error);
+        expect_reports(job, comm->ranks, &reports);
         all.table->destroy(&all);
     }
     own.table->destroy(&own);
+    hc_device_reports_destroy(&reports);
     return status;
 }
 
 static void expect_ranks(const char *method, int ranks, bool teams)
 {
-    struct rank_job job = {.method = hc_method_find(method), .teams = teams};
+    struct rank_job job = {.method = hc_method_find(method), .teams = teams, .told = ranks != 2};
     struct made one = by_one(job.method);
     struct hc_error error = {""};
     cr_assert(hc_crew_create(&job.crew, ranks, 60, &error) == HC_OK);
@@ -512,11 +621,12 @@ static hc_status do_counted_rank(void *user, int rank, struct hc_error *error)
 {
     struct rank_job *job = user;
     struct hc_engine own, all;
+    struct hc_device_reports none = {0};
     hc_status status = hc_engine_cpu(&own, &kernels, 1, error);
     if (rank == 0)
         own.table = &odd_table;
     HC_TRY(status);
-    HC_TRY(hc_engine_ranks(&all, &own, hc_crew_comm(job->crew, rank), 1, error));
+    HC_TRY(hc_engine_ranks(&all, &own, hc_crew_comm(job->crew, rank), 1, &none, error));
     status = make(&all, job->method, &job->made[rank], error);
     all.table->destroy(&all);
 done:
