@@ -401,6 +401,19 @@ static void tell(struct shard *shard, const struct outcome *outcome)
         run->options->tensor_done(&info, run->options->user);
 }
 
+/* The next tensor that will be coded, in this shard or another; a rank wants about its share of it. */
+static void prefetch_next(const struct hc_run *run, const struct hc_tensor *tensor)
+{
+    const struct hc_tensor *end = run->source->tensors + run->source->tensor_count, *next = tensor + 1;
+    const struct hc_comm *comm = &run->context->comm;
+    while (next < end && hc_kept_because(next, run->options))
+        next++;
+    if (next == end)
+        return;
+    uint64_t share = next->weights / (uint64_t)comm->ranks;
+    hc_tensor_prefetch(next, (uint64_t)comm->rank * share, share);
+}
+
 static hc_status code_all(struct shard *shard, struct hc_error *error)
 {
     struct hc_run *run = shard->run;
@@ -417,8 +430,7 @@ static hc_status code_all(struct shard *shard, struct hc_error *error)
         HC_TRY(hc_meter_report(&run->meter, 0, error));
         HC_TRY(take_record(shard, outcome, &taken, error));
         if (!taken) {
-            if (i + 1 < shard->count)
-                hc_tensor_prefetch(shard->outcomes[i + 1].tensor);
+            prefetch_next(run, outcome->tensor);
             HC_TRY(code_tensor(shard, outcome, error));
             HC_TRY(record(shard, outcome, error));
         }
