@@ -322,11 +322,9 @@ static hc_status note_shard(const char *name, const struct hc_shard_summary *sum
                                  error);
 }
 
-/* All shards, and their index. */
-static hc_status write_shards(struct hc_run *run, const struct paths *paths, json_t *manifest, struct hc_error *error)
+static hc_status write_shard_files(struct hc_run *run, const struct paths *paths, json_t *manifest, json_t *weight_map,
+                                   uint64_t *tensor_bytes, struct hc_error *error)
 {
-    json_t *weight_map = json_object();
-    uint64_t tensor_bytes = 0;
     hc_status status = HC_OK;
     for (size_t file = 0; status == HC_OK && file < run->source->file_count; file++) {
         const char *name = shard_name(run->source, file);
@@ -334,10 +332,24 @@ static hc_status write_shards(struct hc_run *run, const struct paths *paths, jso
         char *path = paths ? hc_path_join(paths->stage, name) : NULL;
         status = paths && !path ? hc_no_memory(error) : hc_shard_write(run, file, path, &summary, error);
         if (status == HC_OK)
-            status = note_shard(name, &summary, weight_map, &tensor_bytes, manifest, error);
+            status = note_shard(name, &summary, weight_map, tensor_bytes, manifest, error);
         json_decref(summary.tensors);
         free(path);
     }
+    return status;
+}
+
+/* All shards, and their index. Whatever is whole when something fails stays, and the first failure is reported. */
+static hc_status write_shards(struct hc_run *run, const struct paths *paths, json_t *manifest, struct hc_error *error)
+{
+    json_t *weight_map = json_object();
+    uint64_t tensor_bytes = 0;
+    hc_status status = paths ? hc_writer_begin(&run->writer, &run->journal, error) : HC_OK;
+    if (status == HC_OK)
+        status = write_shard_files(run, paths, manifest, weight_map, &tensor_bytes, error);
+    hc_status ended = hc_writer_end(run->writer, status == HC_OK ? error : NULL);
+    status = status == HC_OK ? ended : status;
+    run->writer = NULL;
     if (status == HC_OK && paths && hc_source_needs_index(run->source))
         status = write_json(
             paths, HC_INDEX_NAME,
@@ -793,7 +805,6 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
     hc_status status;
     quiet.tensor_done = NULL;
     quiet.notice = NULL;
-    run.last_commit = hc_now();
     run.method = hc_method_find(options->method);
     HC_TRY(check_options(&run, &method_options, error));
     /* Before anything else is exchanged, which another version may do differently. */

@@ -44,7 +44,7 @@ static hc_status each_stretch(const struct hc_propagation *propagation, const st
     uint64_t columns = columns_of(tensor), stretch = stretch_rows(tensor);
     float *rows = malloc(stretch * columns * sizeof *rows);
     hc_status status = rows ? HC_OK : hc_no_memory(error);
-    hc_tensor_prefetch(tensor);
+    hc_tensor_prefetch(tensor, first_row * columns, row_count * columns);
     for (uint64_t at = first_row; status == HC_OK && at < first_row + row_count; at += stretch) {
         uint64_t rest = first_row + row_count - at, count = rest < stretch ? rest : stretch;
 #pragma omp parallel for num_threads(propagation->threads) schedule(static)

@@ -8,6 +8,7 @@
 #include "journal.h"
 #include "meter.h"
 #include "moments_choice.h"
+#include "writer.h"
 
 struct hc_run {
     hc_context *context;
@@ -19,10 +20,9 @@ struct hc_run {
     uint8_t *rates;            /* of every tensor of the source, as the method shared them out; 0: it does not */
     char *config;              /* text of the config.json to write */
     struct hc_journal journal; /* not used in a dry run */
+    struct hc_writer *writer;  /* of shards and journal; NULL: nothing is written */
     size_t records_taken;      /* records of an earlier run that were used so far */
     size_t records_found;      /* how many there were; the same on all ranks */
-    uint64_t unsynced;         /* bytes written since the last commit */
-    double last_commit;        /* as hc_now tells it */
     struct hc_meter meter;
 };
 
@@ -38,8 +38,9 @@ static inline bool hc_run_leads(const struct hc_run *run)
     return run->context->comm.rank == 0;
 }
 
-/* Codes and copies the tensors of source file `file` into the safetensors file `path` (NULL in a dry run), taking over
- * what the journal has. All ranks code together; but the first one they do nothing else, and have no path. */
+/* Codes and copies the tensors of source file `file` into the safetensors file `path`, taking over what the journal
+ * has. Without a writer (in a dry run) `path` is not used. The file is whole once the writer has done what it was told.
+ * All ranks code together; but the first one they do nothing else, and have no writer. */
 hc_status hc_shard_write(struct hc_run *run, size_t file, const char *path, struct hc_shard_summary *summary,
                          struct hc_error *error);
 

@@ -12,8 +12,6 @@
 #include <string.h>
 
 enum {
-    COMMIT_BYTES = 256 << 20, /* at most so much work is lost when the process is killed, */
-    COMMIT_SECONDS = 2,       /* or so much time, but for the tensor at hand */
     COPY_BYTES = 4 << 20,
     READ_WEIGHTS = 8192,
     MAX_HEADER = 100000000,
@@ -30,7 +28,7 @@ struct outcome {
 
 struct shard {
     struct hc_run *run;
-    struct hc_out out; /* fd -1 in a dry run */
+    struct hc_writer *writer; /* the run's */
     struct hc_checksum_stream *checksum;
     uint64_t position; /* where the next byte goes */
     size_t count;
@@ -42,13 +40,9 @@ struct shard {
 static hc_status append(struct shard *shard, const void *data, size_t bytes, struct hc_error *error)
 {
     hc_checksum_add(shard->checksum, data, bytes);
-    hc_status status = HC_OK;
-    if (shard->out.fd >= 0) {
-        status = hc_out_write_at(&shard->out, shard->position, data, bytes, error);
-        hc_out_start_sync(&shard->out, shard->position, bytes);
-    }
+    uint64_t position = shard->position;
     shard->position += bytes;
-    return status;
+    return shard->writer ? hc_writer_write(shard->writer, position, data, bytes, error) : HC_OK;
 }
 
 /* The first part of a tensor goes to the file as it is made; the others, which are small, wait until it is whole. */
@@ -115,16 +109,24 @@ static void free_waiting(struct part_sink *sink)
         free(sink->waiting[i].data);
 }
 
-struct run_ticker {
+struct shard_ticker {
     struct hc_ticker ticker;
-    struct hc_run *run;
+    struct shard *shard;
     uint64_t before; /* weights of the tensor's earlier pieces */
 };
 
-static bool run_tick(struct hc_ticker *ticker, uint64_t weights)
+static hc_status check_writer(const struct shard *shard, struct hc_error *error)
 {
-    struct run_ticker *mine = (struct run_ticker *)ticker;
-    return hc_meter_report(&mine->run->meter, mine->before + weights, NULL) == HC_OK;
+    return shard->writer ? hc_writer_check(shard->writer, error) : HC_OK;
+}
+
+/* What cannot be written need not be searched for. */
+static bool shard_tick(struct hc_ticker *ticker, uint64_t weights)
+{
+    struct shard_ticker *mine = (struct shard_ticker *)ticker;
+    struct shard *shard = mine->shard;
+    return hc_meter_report(&shard->run->meter, mine->before + weights, NULL) == HC_OK &&
+           check_writer(shard, NULL) == HC_OK;
 }
 
 /* ---- Coding --------------------------------------------------------------------------------- */
@@ -168,11 +170,13 @@ static hc_status code_pieces(struct shard *shard, struct outcome *outcome, struc
     unsigned rate = run->rates[tensor - run->source->tensors];
     for (size_t p = 0; p < pieces; p++) {
         struct hc_piece piece = hc_piece_at(tensor, p);
-        struct run_ticker ticker = {{run_tick}, run, piece.first};
+        struct shard_ticker ticker = {{shard_tick}, shard, piece.first};
         struct hc_coded coded = {.published_mean_abs_error = -1};
         engine->table->hold(engine, &piece);
         hc_status status = run->method->encode(engine, &piece, run->options, rate, sink, &ticker.ticker, &coded, error);
         engine->table->let_go(engine);
+        if (status == HC_ERR_CANCELLED && check_writer(shard, NULL) != HC_OK)
+            return check_writer(shard, error);
         *kept_because = coded.kept_because;
         if (status != HC_OK || coded.kept_because)
             return status;
@@ -226,41 +230,24 @@ done:
 
 /* ---- The journal ---------------------------------------------------------------------------- */
 
-static hc_status commit(struct shard *shard, struct hc_error *error)
-{
-    struct hc_run *run = shard->run;
-    hc_status status = hc_out_sync(&shard->out, error);
-    if (status == HC_OK)
-        status = hc_journal_commit(&run->journal, error);
-    else
-        hc_journal_drop(&run->journal);
-    run->unsynced = 0;
-    run->last_commit = hc_now();
-    return status;
-}
-
 static hc_status record(struct shard *shard, const struct outcome *outcome, struct hc_error *error)
 {
-    struct hc_run *run = shard->run;
-    if (shard->out.fd < 0)
-        return HC_OK;
     char *text = NULL;
+    if (!shard->writer)
+        return HC_OK;
     if (outcome->description.method && !(text = hc_description_text(&outcome->description)))
         return hc_no_memory(error);
     json_t *json = json_pack("{s:s, s:s}", "tensor", outcome->tensor->name, text ? "description" : "kept",
                              text ? text : outcome->description.kept_because);
     free(text);
-    hc_status status = hc_journal_add(&run->journal, json, error);
-    run->unsynced += outcome->bytes;
-    if (status == HC_OK && (run->unsynced >= COMMIT_BYTES || hc_now() - run->last_commit >= COMMIT_SECONDS))
-        status = commit(shard, error);
-    return status;
+    return hc_writer_record(shard->writer, json, error);
 }
 
 /* Adds the checksum of a stretch that an earlier run wrote, if it is there. */
 static hc_status read_parts(struct shard *shard, uint64_t bytes, struct hc_error *error)
 {
-    uint64_t size = hc_out_size(&shard->out);
+    const struct hc_out *out = hc_writer_out(shard->writer);
+    uint64_t size = hc_out_size(out);
     if (bytes > size || shard->position > size - bytes)
         return HC_OK;
     char *buffer = malloc(COPY_BYTES);
@@ -268,7 +255,7 @@ static hc_status read_parts(struct shard *shard, uint64_t bytes, struct hc_error
     for (uint64_t at = 0; status == HC_OK && at < bytes; at += COPY_BYTES) {
         size_t part = bytes - at < COPY_BYTES ? bytes - at : COPY_BYTES;
         HC_TRY(hc_meter_report(&shard->run->meter, 0, error));
-        HC_TRY(hc_out_read_at(&shard->out, shard->position + at, buffer, part, error));
+        HC_TRY(hc_out_read_at(out, shard->position + at, buffer, part, error));
         hc_checksum_add(shard->checksum, buffer, part);
     }
 done:
@@ -288,7 +275,7 @@ static hc_status check_parts(struct shard *shard, struct outcome *outcome, struc
     hc_checksum_text(shard->checksum, checksum);
     if (status == HC_OK && strcmp(checksum, outcome->description.checksum) != 0)
         status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %s is not what the journal says; start over with --force",
-                         shard->out.path, outcome->tensor->name);
+                         hc_writer_out(shard->writer)->path, outcome->tensor->name);
     shard->position += outcome->bytes;
     return status;
 }
@@ -414,6 +401,19 @@ static void tell(struct shard *shard, const struct outcome *outcome)
         run->options->tensor_done(&info, run->options->user);
 }
 
+/* The next tensor that will be coded, in this shard or another; a rank wants about its share of it. */
+static void prefetch_next(const struct hc_run *run, const struct hc_tensor *tensor)
+{
+    const struct hc_tensor *end = run->source->tensors + run->source->tensor_count, *next = tensor + 1;
+    const struct hc_comm *comm = &run->context->comm;
+    while (next < end && hc_kept_because(next, run->options))
+        next++;
+    if (next == end)
+        return;
+    uint64_t share = next->weights / (uint64_t)comm->ranks;
+    hc_tensor_prefetch(next, (uint64_t)comm->rank * share, share);
+}
+
 static hc_status code_all(struct shard *shard, struct hc_error *error)
 {
     struct hc_run *run = shard->run;
@@ -430,8 +430,7 @@ static hc_status code_all(struct shard *shard, struct hc_error *error)
         HC_TRY(hc_meter_report(&run->meter, 0, error));
         HC_TRY(take_record(shard, outcome, &taken, error));
         if (!taken) {
-            if (i + 1 < shard->count)
-                hc_tensor_prefetch(shard->outcomes[i + 1].tensor);
+            prefetch_next(run, outcome->tensor);
             HC_TRY(code_tensor(shard, outcome, error));
             HC_TRY(record(shard, outcome, error));
         }
@@ -442,8 +441,6 @@ static hc_status code_all(struct shard *shard, struct hc_error *error)
         tell(shard, outcome);
     }
 done:
-    if (shard->out.fd >= 0 && status != HC_OK)
-        commit(shard, NULL); /* whatever is whole stays; the first failure is the one to report */
     return status;
 }
 
@@ -619,10 +616,8 @@ static hc_status write_header(struct shard *shard, const struct hc_file *file, u
     hc_checksum(bytes, length, summary->header_checksum);
     summary->header_bytes = length;
     summary->file_bytes = length + header.offset;
-    if (shard->out.fd >= 0) {
-        HC_TRY(hc_out_write_at(&shard->out, 0, bytes, length, error));
-        HC_TRY(hc_out_resize(&shard->out, summary->file_bytes, error));
-    }
+    if (shard->writer)
+        HC_TRY(hc_writer_write(shard->writer, 0, bytes, length, error));
 done:
     free(bytes);
     hc_header_end(&header);
@@ -648,32 +643,39 @@ static hc_status shard_begin(struct shard *shard, size_t file, struct hc_error *
     return HC_OK;
 }
 
+/* What an earlier run left of it is read before anything is written. */
+static hc_status open_file(const struct shard *shard, const char *path, struct hc_error *error)
+{
+    bool resumed = shard->run->records_taken < shard->run->records_found;
+    hc_status status = hc_writer_open(shard->writer, path, !resumed, error);
+    return status == HC_OK && resumed ? hc_writer_wait(shard->writer, error) : status;
+}
+
 hc_status hc_shard_write(struct hc_run *run, size_t file, const char *path, struct hc_shard_summary *summary,
                          struct hc_error *error)
 {
-    struct shard shard = {.run = run, .out = {.fd = -1}};
+    struct shard shard = {.run = run, .writer = run->writer};
     uint64_t reserve = 0;
     hc_status status;
     *summary = (struct hc_shard_summary){.tensors = json_array()};
     HC_TRY(shard_begin(&shard, file, error));
     HC_TRY(reserve_header(&shard, &run->source->files[file], &reserve, error));
-    if (path)
-        HC_TRY(hc_out_open(&shard.out, path, run->records_taken >= run->records_found, error));
+    if (shard.writer)
+        HC_TRY(open_file(&shard, path, error));
     shard.position = reserve;
     HC_TRY(code_all(&shard, error));
     if (!hc_run_leads(run))
         goto done;
-    if (path)
-        HC_TRY(commit(&shard, error));
+    if (shard.writer)
+        HC_TRY(hc_writer_commit(shard.writer, error));
     HC_TRY(keep_all(&shard, error));
     HC_TRY(write_header(&shard, &run->source->files[file], reserve, summary, error));
-    if (path)
-        HC_TRY(hc_out_finish(&shard.out, error));
+    if (shard.writer)
+        HC_TRY(hc_writer_finish(shard.writer, summary->file_bytes, error));
 done:
     for (size_t i = 0; shard.outcomes && i < shard.count; i++)
         hc_description_clear(&shard.outcomes[i].description);
     free(shard.outcomes);
     hc_checksum_destroy(shard.checksum);
-    hc_out_close(&shard.out);
     return status;
 }

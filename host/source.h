@@ -99,8 +99,9 @@ void hc_tensor_read(const struct hc_tensor *tensor, const struct hc_kernels *ker
                     float *out);
 uint64_t hc_tensor_stored_row(const struct hc_tensor *tensor, uint64_t row);
 
-/* Asks the kernel to begin reading the tensor, so that it is there when it is wanted. */
-void hc_tensor_prefetch(const struct hc_tensor *tensor);
+/* Asks the kernel to begin reading so many weights from number `first` on, but 64 MiB at most, so that they are there
+ * when they are wanted. */
+void hc_tensor_prefetch(const struct hc_tensor *tensor, uint64_t first, uint64_t count);
 /* Tells the kernel that the mapped pages of these weights are not needed any more. */
 void hc_tensor_drop(const struct hc_tensor *tensor);
 

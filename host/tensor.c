@@ -93,22 +93,30 @@ void hc_tensor_read(const struct hc_tensor *tensor, const struct hc_kernels *ker
     }
 }
 
-/* Advice on the whole pages inside a tensor: those at the rims belong to the neighbours too. */
-static void advise(const struct hc_tensor *tensor, int advice)
+enum { PREFETCH_BYTES = 64 << 20, PREFETCH_STEP = 128 << 10 };
+
+/* Address of the page that `address` lies in. */
+static uintptr_t page_of(uintptr_t address)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)tensor->data + (uintptr_t)tensor->bytes) / page * page;
-    if (tensor->bytes > 0 && begin < end)
-        (void)madvise((void *)begin, end - begin, advice); /* only a matter of memory and time */
+    return address & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
 }
 
-void hc_tensor_prefetch(const struct hc_tensor *tensor)
+void hc_tensor_prefetch(const struct hc_tensor *tensor, uint64_t first, uint64_t count)
 {
-    advise(tensor, MADV_WILLNEED);
+    uint64_t weights = hc_type_block_weights(tensor->type), bytes = hc_type_block_bytes(tensor->type);
+    uintptr_t at = page_of((uintptr_t)tensor->data + (uintptr_t)(first / weights * bytes));
+    uintptr_t end = at + (uintptr_t)min_u64(count / weights * bytes, PREFETCH_BYTES);
+    /* Linux heeds no more of one such advice than it would read ahead by itself. */
+    for (; at < end; at += PREFETCH_STEP)
+        (void)madvise((void *)at, min_u64(end - at, PREFETCH_STEP), MADV_WILLNEED); /* only a matter of time */
 }
 
+/* Whole pages inside the tensor: those at its rims belong to the neighbours too. */
 void hc_tensor_drop(const struct hc_tensor *tensor)
 {
-    advise(tensor, MADV_DONTNEED);
+    uintptr_t begin = (uintptr_t)tensor->data, end = page_of(begin + (uintptr_t)tensor->bytes);
+    if (page_of(begin) != begin)
+        begin = page_of(begin) + (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED); /* only a matter of memory */
 }

@@ -1,6 +1,9 @@
 /* Directories of models: shards, indices, what is copied; reading and dropping. */
 #include "scratch.h"
 
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #include "source.h"
 
 #define X(name, begin, end) "\"" name "\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[" begin "," end "]}"
@@ -295,6 +298,44 @@ Test(source, drop)
     free(weights);
     free(data);
     scratch_remove(&scratch);
+}
+
+static uintptr_t asked_from, asked_to;
+static size_t longest_advice;
+
+/* In the place of the C library's: what is asked for has no gaps. */
+int madvise(void *address, size_t bytes, int advice)
+{
+    if (advice != MADV_WILLNEED)
+        return (int)syscall(SYS_madvise, address, bytes, advice);
+    cr_assert(asked_to == 0 || (uintptr_t)address == asked_to, "a gap");
+    asked_from = asked_to ? asked_from : (uintptr_t)address;
+    asked_to = (uintptr_t)address + bytes;
+    longest_advice = bytes > longest_advice ? bytes : longest_advice;
+    return 0;
+}
+
+static void expect_prefetch(const struct hc_tensor *tensor, uint64_t first, uint64_t count, uint64_t begin,
+                            uint64_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)tensor->data + begin;
+    asked_to = 0;
+    hc_tensor_prefetch(tensor, first, count);
+    cr_assert(from - asked_from < page && asked_from % page == 0);
+    cr_assert_eq(asked_to - asked_from, bytes);
+    cr_assert_leq(longest_advice, 128 << 10); /* Linux may heed no more of one */
+}
+
+Test(source, prefetch)
+{
+    enum { MEBIBYTE = 1 << 20 };
+    /* Nothing looks at the address. */
+    struct hc_tensor plain = {.type = HC_TYPE_F16, .data = (const uint8_t *)(uintptr_t)0x10012340, .weights = 1 << 27};
+    struct hc_tensor blocks = {.type = HC_TYPE_Q8_0, .data = plain.data, .weights = 1 << 27};
+    expect_prefetch(&plain, 0, 5 * MEBIBYTE, 0, 10 * MEBIBYTE);
+    expect_prefetch(&plain, 7000, 100000, 14000, 200000);
+    expect_prefetch(&plain, 0, plain.weights, 0, 64 * MEBIBYTE);
+    expect_prefetch(&blocks, 32 << 15, 32 << 15, 34 << 15, 34 << 15);
 }
 
 Test(source, types)
