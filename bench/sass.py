@@ -2,7 +2,7 @@
 """Counts instead of clocks: what the compiled kernels cost, and the bound that follows for named GPUs.
 
 usage: sass.py [--quick] [--csv] [--jobs N] --nvcc NVCC --nvdisasm NVDISASM --top FOLDER --work FOLDER
-       sass.py --compare COMMITTED.csv NOW.csv    exit: 0 same, 1 not, 77 made by different compilers
+       sass.py --compare COMMITTED.csv NOW.csv    exit: 0 same and no spills, 1 not, 77 made by different compilers
 """
 import argparse
 import collections
@@ -416,12 +416,15 @@ def compare(committed, counted):
               "is here")
         return NOT_RUN
     faults = [f"{' '.join(row)}: not in the table" for row in now if row not in was]
+    # Whether or not it was so before.
+    faults += [f"{' '.join(row)}: spills {now[row]['spill_bytes']} bytes" for row in now
+               if now[row]["spill_bytes"] != "0"]
     for row in now.keys() & was.keys():
         faults += [f"{' '.join(row)}: {key} was {was[row][key]}, is {now[row][key]}" for key in COLUMNS
                    if was[row][key] != now[row][key]]
     for fault in sorted(faults):
         print(fault)
-    print(f"{committed}: {len(now)} of {len(was)} rows, {len(faults)} differences")
+    print(f"{committed}: {len(now)} of {len(was)} rows, {len(faults)} faults")
     return 1 if faults or not now else 0
 
 

@@ -4,9 +4,9 @@
 #
 # usage: sass.sh [--fetch] [--quick] [--csv] [--check | --write]
 #   Prints the table. --write puts it into bench/results/sass.csv; --check holds it against the committed one, exactly,
-#   where nvcc is of the version that made that. --quick: of the products of window, those of k = 4 alone. --fetch
-#   downloads the disassembler (5 MB, from PyPI) if it is not at hand. Exit: 0 sound, 1 failed or different, 77 not run
-#   (no nvcc, no disassembler, or another version of nvcc).
+#   where nvcc is of the version that made that, and fails if anything spills. --quick: of the products of window, those
+#   of k = 4 alone. --fetch downloads the disassembler (5 MB, from PyPI) if it is not at hand. Exit: 0 sound, 1 failed,
+#   different or spilling, 77 not run (no nvcc, no disassembler, or another version of nvcc).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh

@@ -91,7 +91,6 @@ static __device__ inline void bring(const struct hc_attention_cuda *attention, c
 
 /* What a warp keeps of its 16 rows; [0] and [1] are the lane's two. */
 template <int WIDTH> struct rows {
-    bool exists[2];
     struct stretch sees[2];
     size_t place[2];                      /* in stretch 0 */
     float largest[2], sum[2];             /* sum: of the lane's own columns */
@@ -108,7 +107,7 @@ static __device__ inline void begin_rows(const struct hc_attention_cuda *attenti
     uint32_t lane = threadIdx.x % HC_LANES, all = attention->count * cut->group;
     for (int h = 0; h < 2; h++) {
         uint32_t row = min(first_row + lane / 4 + 8 * h, all - 1);
-        rows->exists[h] = first_row + lane / 4 + 8 * h < all;
+        bool exists = first_row + lane / 4 + 8 * h < all;
         rows->sees[h] = seen_by(attention, *attention->first + row / cut->group);
         rows->place[h] = place_of(attention, cut, 0, head, row);
         rows->largest[h] = -FLT_MAX;
@@ -118,7 +117,7 @@ static __device__ inline void begin_rows(const struct hc_attention_cuda *attenti
         for (int i = 0; i < WIDTH / MMA_DEPTH; i++)
             for (int right = 0; right < 2; right++)
                 rows->query[i][h + 2 * right] =
-                    rows->exists[h] && i * MMA_DEPTH < attention->width
+                    exists && i * MMA_DEPTH < attention->width
                         ? half_pair(query[i * MMA_DEPTH + 8 * right], query[i * MMA_DEPTH + 8 * right + 1])
                         : 0;
     }
@@ -210,15 +209,16 @@ static __device__ inline void add_values(struct rows<WIDTH> *rows, const struct 
 
 template <int WIDTH>
 static __device__ inline void leave_rows(const struct hc_attention_cuda *attention, const struct cut *cut,
-                                         uint32_t number, struct rows<WIDTH> *rows)
+                                         uint32_t number, uint32_t first_row, struct rows<WIDTH> *rows)
 {
-    uint32_t lane = threadIdx.x % HC_LANES;
+    uint32_t lane = threadIdx.x % HC_LANES, all = attention->count * cut->group;
     for (int h = 0; h < 2; h++) {
         size_t place = rows->place[h] + (size_t)number * attention->count * attention->heads;
         float *sums = cut->sums + place * attention->width + 2 * (lane % 4);
         for (int apart = 1; apart < 4; apart *= 2)
             rows->sum[h] += __shfl_xor_sync(HC_WARP_ALL, rows->sum[h], apart);
-        if (!rows->exists[h])
+        /* Asked again, not remembered: beside 256 columns there is no register for it. */
+        if (first_row + lane / 4 + 8 * h >= all)
             continue;
         if (lane % 4 == 0)
             cut->ends[place] = make_float2(rows->largest[h], rows->sum[h]);
@@ -244,13 +244,14 @@ static __global__ void __launch_bounds__(THREADS)
     __shared__ __align__(16) struct step<WIDTH> step;
     uint32_t head = blockIdx.y, width = attention.width, tile = cut.tiles - 1 - blockIdx.x;
     struct stretch own = stretch_of(tile_stretch(&attention, &cut, tile), &cut, blockIdx.z);
+    uint32_t first_row = tile * TILE_ROWS + threadIdx.x / HC_LANES * MMA_ROWS;
     struct rows<WIDTH> rows;
 
     static_assert(LEAST_STRETCH % POSITIONS == 0, "a stretch is whole steps");
     if (own.from >= own.to)
         return;
     bring<TYPE, WIDTH>(&attention, attention.keys, NULL, head, own.from, own.to, step.keys);
-    begin_rows<WIDTH>(&attention, &cut, head, tile * TILE_ROWS + threadIdx.x / HC_LANES * MMA_ROWS, queries, &rows);
+    begin_rows<WIDTH>(&attention, &cut, head, first_row, queries, &rows);
     for (uint32_t t = own.from; t < own.to; t += POSITIONS) {
         struct mma_sums scores[POSITIONS / MMA_COLUMNS];
         if (TYPE == HC_TYPE_I8 && threadIdx.x < POSITIONS && t + threadIdx.x < own.to)
@@ -266,7 +267,7 @@ static __global__ void __launch_bounds__(THREADS)
             bring<TYPE, WIDTH>(&attention, attention.keys, NULL, head, t + POSITIONS, own.to, step.keys);
         add_values<WIDTH>(&rows, &step, width, scores);
     }
-    leave_rows<WIDTH>(&attention, &cut, blockIdx.z, &rows);
+    leave_rows<WIDTH>(&attention, &cut, blockIdx.z, first_row, &rows);
 }
 
 #endif

@@ -209,7 +209,8 @@ static void check_products(struct check *c)
         {4, 12, 1, 9, {{40, 33}}},
         {4, 12, 1, 33, {{17, 33}}},
         {4, 12, 2, 64, {{40, 16}, {1, 17}}},
-        {3, 12, 1, 20, {{17, 33}}},
+        {3, 12, 1, 16, {{17, 33}}},
+        {4, 12, 1, 32, {{40, 16}}},
         /* So many columns that a split has two groups; so many rows that nothing is split, and a block has to take its
          * inputs in two portions. */
         {1, 12, 1, 1, {{1, 265 * 16}}},
