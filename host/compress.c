@@ -347,6 +347,8 @@ static hc_status write_shards(struct hc_run *run, const struct paths *paths, jso
     hc_status status = paths ? hc_writer_begin(&run->writer, &run->journal, error) : HC_OK;
     if (status == HC_OK)
         status = write_shard_files(run, paths, manifest, weight_map, &tensor_bytes, error);
+    if (status != HC_OK)
+        hc_comm_abort(&run->context->comm, error->text); /* before what waits is written, which may take long */
     hc_status ended = hc_writer_end(run->writer, status == HC_OK ? error : NULL);
     status = status == HC_OK ? ended : status;
     run->writer = NULL;

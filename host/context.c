@@ -130,17 +130,27 @@ static hc_status open_device(hc_context *context, size_t device, int threads, st
     return status == HC_OK ? hc_engine_counted(engine, &context->reports.own[device], &context->error) : status;
 }
 
+/* A device that has no memory, or fails, is one that the others do without. */
+static hc_status open_member(hc_context *context, size_t device, struct hc_team_member *member)
+{
+    const char *name = context->devices[device];
+    int threads = cpu_threads(context);
+    *member = (struct hc_team_member){.name = name, .speed = hc_device_speed(name, threads)};
+    hc_status status = open_device(context, device, threads, &member->engine);
+    if (status != HC_ERR_MEMORY && status != HC_ERR_DEVICE)
+        return status;
+    member->engine = (struct hc_engine){0};
+    member->failure = context->error;
+    return HC_OK;
+}
+
 static hc_status open_team(hc_context *context)
 {
     struct hc_team_member *members = calloc(context->device_count, sizeof *members);
     hc_status status = members ? HC_OK : hc_no_memory(&context->error);
     size_t open = 0;
-    for (; status == HC_OK && open < context->device_count; open++) {
-        const char *device = context->devices[open];
-        int threads = cpu_threads(context);
-        members[open] = (struct hc_team_member){.name = device, .speed = hc_device_speed(device, threads)};
-        status = open_device(context, open, threads, &members[open].engine);
-    }
+    for (; status == HC_OK && open < context->device_count; open++)
+        status = open_member(context, open, &members[open]);
     if (status == HC_OK)
         status = hc_engine_team(&context->engine, members, open, &context->error);
     else

@@ -247,7 +247,8 @@ static void team_let_go(struct hc_engine *engine)
 {
     struct team *team = engine->state;
     for (size_t m = 0; m < team->count; m++)
-        team->members[m].engine.table->let_go(&team->members[m].engine);
+        if (team->members[m].engine.table)
+            team->members[m].engine.table->let_go(&team->members[m].engine);
 }
 
 /* ---- Beginning and end ---------------------------------------------------------------------- */
@@ -268,7 +269,8 @@ static void team_free(struct team *team)
     stop(team);
     for (size_t m = 0; m < team->count; m++) {
         struct member *member = &team->members[m];
-        member->engine.table->destroy(&member->engine);
+        if (member->engine.table)
+            member->engine.table->destroy(&member->engine);
         free(member->name);
         free(member->sum);
     }
@@ -286,6 +288,16 @@ static void team_destroy(struct hc_engine *engine)
     *engine = (struct hc_engine){0};
 }
 
+/* Before its thread is there. */
+static void leave_out(struct team *team, struct member *member, const struct hc_error *why)
+{
+    member->failed = true;
+    member->error = *why;
+    team->error = *why;
+    team->speeds[member - team->members] = 0;
+    team->alive--;
+}
+
 static hc_status start(struct team *team, const struct hc_team_member *members, struct hc_error *error)
 {
     for (size_t m = 0; m < team->count; m++) {
@@ -295,6 +307,10 @@ static hc_status start(struct team *team, const struct hc_team_member *members, 
         member->name = strdup(members[m].name);
         if (!member->name)
             return hc_no_memory(error);
+        if (!member->engine.table) {
+            leave_out(team, member, &members[m].failure);
+            continue;
+        }
         member->started = pthread_create(&member->thread, NULL, work, member) == 0;
         if (!member->started)
             return hc_fail(error, HC_ERR_MEMORY, "%s: its thread cannot be started", member->name);
@@ -320,13 +336,23 @@ static struct team *allocate(size_t count)
     return NULL;
 }
 
+/* Of any that opened: they are all the same. */
+static const struct hc_kernels *kernels_of(const struct hc_team_member *members, size_t count)
+{
+    const struct hc_kernels *kernels = NULL;
+    for (size_t m = 0; m < count && !kernels; m++)
+        kernels = members[m].engine.kernels;
+    return kernels;
+}
+
 hc_status hc_engine_team(struct hc_engine *engine, const struct hc_team_member *members, size_t count,
                          struct hc_error *error)
 {
     struct team *team = allocate(count);
     for (size_t m = 0; !team && m < count; m++) {
         struct hc_engine member = members[m].engine;
-        member.table->destroy(&member);
+        if (member.table)
+            member.table->destroy(&member);
     }
     if (!team)
         return hc_no_memory(error);
@@ -337,12 +363,14 @@ hc_status hc_engine_team(struct hc_engine *engine, const struct hc_team_member *
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->changed, NULL);
     hc_status status = start(team, members, error);
+    if (status == HC_OK && team->alive == 0)
+        status = hc_fail(error, HC_ERR_DEVICE, "%s", team->error.text);
     if (status != HC_OK) {
         team_free(team);
         return status;
     }
     /* Twice the devices: parts are a fraction of a share, and small ones do not fill a device. */
     *engine = (struct hc_engine){
-        .table = &hc_spread_engine, .kernels = members[0].engine.kernels, .state = team, .width = 2 * (unsigned)count};
+        .table = &hc_spread_engine, .kernels = kernels_of(members, count), .state = team, .width = 2 * (unsigned)count};
     return HC_OK;
 }

@@ -3,7 +3,7 @@
  * longer than its own when it is done with that. So a slow member does not hold up the rest.
  *
  * A member that fails for want of memory, or as its device does, hands its part back and is left out from then on,
- * which is told by `notice`. When none is left, the last failure is the result.
+ * which is told by `notice`; so is one whose engine did not open. When none is left, the last failure is the result.
  */
 #ifndef HC_HOST_ENGINE_TEAM_H
 #define HC_HOST_ENGINE_TEAM_H
@@ -11,9 +11,10 @@
 #include "engine.h"
 
 struct hc_team_member {
-    const char *name; /* for messages; copied */
-    double speed;     /* in cores of a CPU */
-    struct hc_engine engine;
+    const char *name;        /* for messages; copied */
+    double speed;            /* in cores of a CPU */
+    struct hc_engine engine; /* table NULL: it did not open, as `failure` says */
+    struct hc_error failure;
 };
 
 /* Takes the engines over: they are destroyed with the team, or if it cannot be made. */

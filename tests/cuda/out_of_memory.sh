@@ -17,6 +17,15 @@ grep -q 'CUDA device 0 is out of memory: [0-9]* MiB wanted, 64 MiB of its 64 MiB
     { echo "the message does not say so"; exit 1; }
 [ ! -e "$scratch/out" ] || { echo "a result was left behind"; exit 1; }
 
+# The CPU beside it goes on alone.
+"$hyperc" compress "$scratch/in" -o "$scratch/alone" --method pair --quiet >/dev/null
+CUEMU_MEM_MB=64 "$hyperc" compress "$scratch/in" -o "$scratch/out" --method pair --devices cuda,cpu --quiet >/dev/null \
+    2>"$scratch/message" || { cat "$scratch/message"; echo "the CPU does not go on"; exit 1; }
+cat "$scratch/message"
+grep -q 'cuda:0 fails, and the run goes on without it: CUDA device 0 is out of memory' "$scratch/message" ||
+    { echo "nothing is said of the device that was left out"; exit 1; }
+diff -r "$scratch/alone" "$scratch/out"
+
 # A model that does not fit, and one that fits, but what it works with does not.
 for megabytes in 0 20; do
     code=0
