@@ -66,13 +66,13 @@ else
     left_out "no story model (HYPERC_DATA)"
 fi
 same pair "$model" --method pair --loss-threshold 0
-same window "$model" --only '*layers.1.*' --window 10
+same window "$model"
 lists="cuda:3,cpu,cuda:1"
 same fraction "$scratch/tiny" --only '*layers.1.mlp*' --window 10 --bits 3.25
 if [ -f "$smollm2" ]; then
-    lists=cuda,cuda,cuda
+    lists="cuda cuda,cuda cuda,cuda,cuda cuda,cuda,cuda,cuda"
     same smollm2-pair "$smollm2" --method pair --only '*layers.[34].*'
-    same smollm2 "$smollm2" --only '*layers.[34].self_attn.k_proj*' --window 8 --moments none
+    same smollm2 "$smollm2" --only '*layers.[34].*' --window 8 --moments none
 else
     left_out "no SmolLM2 ($smollm2); ./demo.sh fetches it"
 fi
