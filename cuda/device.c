@@ -75,7 +75,7 @@ hc_status hc_cuda_allocate(struct hc_cuda_device *device, size_t bytes, void **m
     status = hc_cuda_check(device, cudaMemGetInfo(&available, &total), "cudaMemGetInfo", error);
     return status == HC_OK ? hc_fail(error, HC_ERR_DEVICE,
                                      "CUDA device %d is out of memory: %zu MiB wanted, %zu MiB of its %zu MiB are free",
-                                     device->ordinal, bytes >> 20, available >> 20, total >> 20)
+                                     device->ordinal, (bytes + (1 << 20) - 1) >> 20, available >> 20, total >> 20)
                            : status;
 }
 
