@@ -25,7 +25,7 @@ over()
     shift
     rm -f "$scratch"/said.* "$scratch"/pid.*
     code=0
-    timeout 100 mpirun -n "$ranks" sh "$scratch/rank.sh" "$@" >"$stdout" 2>"$stderr" </dev/null || code=$?
+    timeout -k 5 100 mpirun -n "$ranks" sh "$scratch/rank.sh" "$@" >"$stdout" 2>"$stderr" </dev/null || code=$?
     [ $code -ne 124 ] || fail "$ranks ranks hang"
 }
 
