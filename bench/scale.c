@@ -559,7 +559,7 @@ static hc_status open_held(const struct arguments *arguments, const struct scale
                            hc_rank_use *uses)
 {
     const hc_sequence_options options = {
-        .context = setting->context, .batch = setting->batch, .cache_type = HC_TYPE_F16};
+        .context = setting->context, .batch = setting->batch, .logits = 1, .cache_type = HC_TYPE_F16};
     hc_network *network;
     hc_sequence *sequence = NULL;
     hc_status status = hc_network_open(context, arguments->model, &network);

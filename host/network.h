@@ -55,7 +55,7 @@ struct hc_sequence {
     float *x, *normed, *queries, *keys, *values, *attended, *gate, *up, *turns;
     float *gathered, *part; /* the heads of all ranks; rows of o (share.h: output_by_rows) */
     int32_t *tokens;        /* of the host, as rows of this rank's embedding; -1: not here */
-    float *logits;          /* of the device; logits_room rows */
+    float *logits;          /* of the device; logits_room rows, in ranks that decide */
     uint32_t logits_room;
     bool has_last;  /* logits of the last token stand at their beginning */
     float *fetched; /* of the host, the first fetched_room rows of them */

@@ -53,6 +53,7 @@ static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
     sequence->gate = take_floats(arena, n, d->inner_width);
     sequence->up = take_floats(arena, n, d->inner_width);
     sequence->turns = take_floats(arena, n, d->head_width);
+    sequence->logits = take_floats(arena, share->decides ? sequence->logits_room : 0, d->vocabulary);
     if (share->output_by_rows) {
         sequence->gathered = take_floats(arena, n, (uint64_t)whole->heads * d->head_width);
         sequence->part = take_floats(arena, n, share->output.count);
@@ -119,23 +120,6 @@ static hc_status allocate(struct hc_sequence *sequence, hc_type cache_type, stru
     return prepare(sequence, error);
 }
 
-/* Room for the logits of `rows` tokens, where there are any: those of a whole batch are large, and few ask for them. */
-static hc_status make_room(struct hc_sequence *sequence, uint32_t rows, struct hc_error *error)
-{
-    const uint64_t row = sequence->network->decoder.vocabulary * sizeof(float);
-    void *logits;
-    if (rows <= sequence->logits_room || !sequence->network->share.decides)
-        return HC_OK;
-    hc_status status = sequence->runtime.table->allocate(&sequence->runtime, (size_t)(rows * row), &logits, error);
-    if (status != HC_OK)
-        return status;
-    sequence->runtime.table->release(&sequence->runtime, sequence->logits);
-    sequence->logits = logits;
-    sequence->bytes += (rows - sequence->logits_room) * row;
-    sequence->logits_room = rows;
-    return HC_OK;
-}
-
 /* ---- Ranks ---------------------------------------------------------------------------------- */
 
 /* That of a rank of this process. */
@@ -187,7 +171,6 @@ static hc_status create_rank(void *user, int rank, struct hc_error *error)
     if (s->comm)
         HC_TRY(s->runtime.table->join(&s->runtime, s->comm, error));
     HC_TRY(allocate(s, creation->cache_type, error));
-    HC_TRY(make_room(s, 1, error));
 done:
     return status;
 }
@@ -206,6 +189,7 @@ static hc_status make_members(struct hc_sequence *first, const hc_sequence_optio
         s->batch = options->batch ? options->batch : DEFAULT_BATCH;
         s->batch = s->batch < MAX_BATCH ? s->batch : MAX_BATCH;
         s->batch = s->batch < s->room ? s->batch : s->room;
+        s->logits_room = options->logits && options->logits < s->batch ? options->logits : s->batch;
     }
     return HC_OK;
 }
@@ -247,7 +231,8 @@ static hc_status agree_on_options(const struct hc_sequence *first, const hc_sequ
     char text[64];
     if (!first->comm)
         return HC_OK;
-    snprintf(text, sizeof text, "%u %u %d", options->context, options->batch, (int)options->cache_type);
+    snprintf(text, sizeof text, "%u %u %u %d", options->context, options->batch, options->logits,
+             (int)options->cache_type);
     return hc_comm_agree(first->comm, text, "the options of a sequence", error);
 }
 
@@ -293,7 +278,6 @@ static hc_status destroy_runtime(void *user, int rank, struct hc_error *error)
     if (!s->runtime.table)
         return HC_OK;
     s->runtime.table->release(&s->runtime, s->memory);
-    s->runtime.table->release(&s->runtime, s->logits);
     s->runtime.table->destroy(&s->runtime);
     return HC_OK;
 }
@@ -420,11 +404,10 @@ static hc_status evaluate_rank(void *user, int rank, struct hc_error *error)
     struct hc_sequence *s = member(e->first, rank);
     float *logits = e->logits;
     hc_status status = HC_OK;
-    if (e->which == HC_LOGITS_ALL)
-        status = make_room(s, e->count < s->batch ? (uint32_t)e->count : s->batch, error);
+    const uint32_t most = e->which == HC_LOGITS_ALL ? s->logits_room : s->batch;
     for (size_t at = 0; status == HC_OK && at < e->count;) {
         size_t rest = e->count - at;
-        uint32_t n = rest < s->batch ? (uint32_t)rest : s->batch;
+        uint32_t n = rest < most ? (uint32_t)rest : most;
         uint32_t wanted = e->which == HC_LOGITS_ALL ? n : e->which == HC_LOGITS_LAST && n == rest ? 1 : 0;
         find_rows(s, e->tokens + at, n);
         run_step(s, &(struct hc_step){s->tokens, s->length + (uint32_t)at, n, wanted, true});

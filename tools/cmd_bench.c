@@ -37,6 +37,7 @@ static void *begin(void)
     struct bench_state *state = calloc(1, sizeof *state);
     if (state) {
         hc_sequence_options_init(&state->sequence);
+        state->sequence.logits = 1;
         state->prompt = 512;
         state->predict = 128;
         state->repeats = 3;

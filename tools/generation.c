@@ -30,6 +30,7 @@ void generation_options_init(struct generation_options *options)
     memset(options, 0, sizeof *options);
     hc_sample_options_init(&options->sampling);
     hc_sequence_options_init(&options->sequence);
+    options->sequence.logits = 1;
     options->endless = true;
 }
 

@@ -88,6 +88,8 @@ typedef struct hc_sequence hc_sequence;
 typedef struct hc_sequence_options {
     uint32_t context;   /* most tokens; 0: the model's own limit. More than that is HC_ERR_ARGUMENT */
     uint32_t batch;     /* most tokens that are evaluated at once; 0: 128 */
+    uint32_t logits;    /* of how many of them at once: with HC_LOGITS_ALL batches are no longer; 0: of all. Each takes
+                         * 4 bytes per number of the vocabulary on the device: who only generates text wants 1 */
     hc_type cache_type; /* of keys and values: HC_TYPE_F16, HC_TYPE_F32, or HC_TYPE_I8 (with a scale per head) */
 } hc_sequence_options;
 

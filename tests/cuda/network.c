@@ -1,10 +1,13 @@
 /* A network on the CUDA device against the same network on the CPU: logits of many tokens at once, of a few, and one
- * by one, which is where steps are recorded and played again.
+ * by one, which is where steps are recorded and played again. Meanwhile no memory of the device is allocated, nor
+ * pinned.
  *
  * usage: cuda-network MODEL TRUTH BOUND [f16|f32|i8]
  *   TRUTH: what MODEL says, in numbers that the CPU multiplies exactly. BOUND: of the norm of the difference, relative
  *   to the norm of the logits, token by token. The cache of keys and values is that type on both.
  */
+#define _GNU_SOURCE /* RTLD_NEXT */
+#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +15,35 @@
 
 #include "network.h"
 #include "state.h"
+
+/* ---- Allocations, which this program counts on their way to the CUDA runtime ---------------- */
+
+static int allocations;
+
+typedef cudaError_t (*allocate_fn)(void **, size_t);
+typedef cudaError_t (*allocate_pinned_fn)(void **, size_t, unsigned);
+
+cudaError_t cudaMalloc(void **memory, size_t bytes)
+{
+    allocate_fn next = __extension__(allocate_fn) dlsym(RTLD_NEXT, "cudaMalloc");
+    allocations++;
+    return next ? next(memory, bytes) : cudaErrorUnknown;
+}
+
+cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags)
+{
+    allocate_pinned_fn next = __extension__(allocate_pinned_fn) dlsym(RTLD_NEXT, "cudaHostAlloc");
+    allocations++;
+    return next ? next(memory, bytes, flags) : cudaErrorUnknown;
+}
+
+static int compare_allocations(int ready)
+{
+    printf("allocations: %d until all was ready, %d while it ran\n", ready, allocations - ready);
+    return ready > 0 && allocations == ready ? 0 : 1;
+}
+
+/* ---- The sides ------------------------------------------------------------------------------ */
 
 /* More than are multiplied from the codes at once, and of different numbers, so that panels end elsewhere; several
  * columns of tensor cores; and single steps, on both sides of where another graph begins. */
@@ -190,6 +222,7 @@ int main(int argc, char **argv)
     int status = open_side(&device, "cuda", argv[1], cache);
     if (status == 0)
         status = open_side(&truth, NULL, argv[2], cache);
+    const int ready = allocations;
     if (status == 0) {
         hc_network_info_get(device.network, &info);
         status = run_side(&device, info.vocabulary, 0);
@@ -203,6 +236,8 @@ int main(int argc, char **argv)
         status = compare(truth.logits, device.logits, info.vocabulary, strtod(argv[3], NULL));
     if (status == 0)
         status = compare_choices(&device, info.vocabulary);
+    if (status == 0)
+        status = compare_allocations(ready);
     if (status == 0)
         status = compare_faults(&device);
     close_side(&device);
