@@ -1,9 +1,10 @@
 #!/bin/sh
-# A machine without a CUDA device, or with its devices hidden: exit code 1 and a message that says so.
+# A machine without a CUDA device, or with its devices hidden, or a build without CUDA: exit code 1 and a message that
+# says so.
 #
-# usage: no_device.sh HYPERC MAKE_CHECKPOINT SCRATCH_DIRECTORY
+# usage: no_device.sh HYPERC MAKE_CHECKPOINT SCRATCH_DIRECTORY MESSAGE
 set -eu
-hyperc=$1 make_checkpoint=$2 scratch=$3
+hyperc=$1 make_checkpoint=$2 scratch=$3 said=$4
 
 rm -rf "$scratch"
 mkdir -p "$scratch"
@@ -15,7 +16,7 @@ refused()
     CUDA_VISIBLE_DEVICES='' "$hyperc" "$@" --device cuda >/dev/null 2>"$scratch/message" || code=$?
     cat "$scratch/message"
     [ $code -eq 1 ] || { echo "$1: exit code $code, expected 1"; exit 1; }
-    grep -q 'no CUDA device' "$scratch/message" || { echo "$1: the message does not say so"; exit 1; }
+    grep -q "$said" "$scratch/message" || { echo "$1: the message does not say so"; exit 1; }
 }
 
 refused compress "$scratch/in" -o "$scratch/out" --method pair
