@@ -61,6 +61,22 @@ done:
     return status;
 }
 
+double hc_cuda_device_speed(const char *spec)
+{
+    /* Data sheet of the A100 (80 GB, SXM): its multiprocessors, and their boost clock in kHz. */
+    static const double a100_processors = 108, a100_clock = 1.41e6;
+    int ordinal, processors = 0, clock = 0;
+
+    if (parse_ordinal(spec, &ordinal, NULL) != HC_OK)
+        return 0;
+    if (cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, ordinal) != cudaSuccess ||
+        cudaDeviceGetAttribute(&clock, cudaDevAttrClockRate, ordinal) != cudaSuccess) {
+        cudaGetLastError(); /* nobody fails for it */
+        return 0;
+    }
+    return processors > 0 && clock > 0 ? processors * (double)clock / (a100_processors * a100_clock) : 0;
+}
+
 hc_status hc_cuda_allocate(struct hc_cuda_device *device, size_t bytes, void **memory, struct hc_error *error)
 {
     size_t available = 0, total = 0;

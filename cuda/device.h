@@ -22,6 +22,9 @@ struct hc_cuda_device {
  * is none: HC_ERR_ARGUMENT; else HC_ERR_DEVICE) nothing is left open. */
 hc_status hc_cuda_device_open(struct hc_cuda_device *device, const char *spec, struct hc_error *error);
 
+/* As struct hc_backend says, by the device's multiprocessors and their clock, as it states them. */
+double hc_cuda_device_speed(const char *spec);
+
 /* Waits for the device; also right for a poisoned or an all-zero device. What was allocated on it is freed before. */
 void hc_cuda_device_close(struct hc_cuda_device *device);
 

@@ -1,5 +1,7 @@
 #include "backend.h"
 
+#include "partition.h"
+
 #include <string.h>
 
 bool hc_backend_is_cpu(const char *device)
@@ -46,4 +48,14 @@ hc_status hc_backend_runtime(const char *device, struct hc_runtime *runtime, con
         return hc_runtime_cpu(runtime, kernels, threads, error);
     hc_status status = find(device, &backend, &spec, error);
     return status == HC_OK ? backend->open_runtime(runtime, kernels, threads, spec, error) : status;
+}
+
+double hc_backend_speed(const char *device, int threads)
+{
+    const struct hc_backend *backend;
+    const char *spec;
+    double said = 0; /* of an A100 */
+    if (!hc_backend_is_cpu(device) && find(device, &backend, &spec, NULL) == HC_OK)
+        said = backend->speed(spec);
+    return hc_device_speed(device, threads) * (said > 0 ? said : 1);
 }

@@ -15,6 +15,8 @@ struct hc_backend {
                              struct hc_error *error);
     hc_status (*open_runtime)(struct hc_runtime *runtime, const struct hc_kernels *kernels, int threads,
                               const char *spec, struct hc_error *error);
+    /* How fast the device says it is: 1 is an A100. 0: it does not say, or is not there. */
+    double (*speed)(const char *spec);
 };
 
 /* Ends with a NULL name. Defined once, by the target that links the program: host/backends_none.c has no device,
@@ -30,5 +32,9 @@ hc_status hc_backend_engine(const char *device, struct hc_engine *engine, const 
                             struct hc_error *error);
 hc_status hc_backend_runtime(const char *device, struct hc_runtime *runtime, const struct hc_kernels *kernels,
                              int threads, struct hc_error *error);
+
+/* How fast a device is, in cores of a CPU (<hyperc/plan.h>): the CPU its threads, others as they say, or else as
+ * hc_device_speed takes them. */
+double hc_backend_speed(const char *device, int threads);
 
 #endif

@@ -1,4 +1,4 @@
 /* The devices of a build without any but the CPU. */
 #include "backend.h"
 
-const struct hc_backend hc_backends[] = {{NULL, NULL, NULL}};
+const struct hc_backend hc_backends[] = {{NULL, NULL, NULL, NULL}};

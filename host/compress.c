@@ -735,8 +735,7 @@ static hc_status open_engine(struct hc_run *run, struct hc_engine *all, struct h
     run->engine = &context->engine;
     hc_device_reports_begin(&context->reports, run->options->device_reports);
     if (status == HC_OK && context->comm.ranks > 1) {
-        status =
-            hc_engine_ranks(all, &context->engine, &context->comm, hc_context_speed(context), &context->reports, error);
+        status = hc_engine_ranks(all, &context->engine, &context->comm, context->speed, &context->reports, error);
         run->engine = all;
     }
     run->engine->notice = run->options->notice;

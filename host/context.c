@@ -94,6 +94,22 @@ static hc_status take_devices(hc_context *context, const char *list)
     return status == HC_OK ? name_reports(context) : status;
 }
 
+static hc_status take_speeds(hc_context *context, const hc_context_options *options)
+{
+    hc_status status = HC_OK;
+    context->speeds = calloc(context->device_count, sizeof *context->speeds);
+    if (!context->speeds)
+        return hc_no_memory(&context->error);
+    if (options->speed_count && options->speed_count != context->device_count)
+        return hc_fail(&context->error, HC_ERR_ARGUMENT, "%zu speeds, but %zu devices", options->speed_count,
+                       context->device_count);
+    for (size_t i = 0; status == HC_OK && i < options->speed_count; i++) {
+        context->speeds[i] = options->speeds[i];
+        status = hc_device_speed_check(context->devices[i], context->speeds[i], &context->error);
+    }
+    return status;
+}
+
 /* Ranks on one machine share its cores, unless each is bound to its own already. */
 static int threads_here(const hc_context *context)
 {
@@ -115,19 +131,21 @@ static int cpu_threads(const hc_context *context)
     return threads > 0 ? threads : 1;
 }
 
-double hc_context_speed(const hc_context *context)
+static double speed_of(const hc_context *context, size_t device, int threads)
 {
-    double speed = 0;
-    for (size_t i = 0; i < context->device_count; i++)
-        speed += hc_device_speed(context->devices[i], cpu_threads(context));
-    return speed;
+    double asked = context->speeds[device];
+    return asked > 0 ? asked : hc_backend_speed(context->devices[device], threads);
 }
 
-/* The engine of one device, counted. */
+/* The engine of one device, counted. One that does not open adds nothing to the speed of all. */
 static hc_status open_device(hc_context *context, size_t device, int threads, struct hc_engine *engine)
 {
     hc_status status = hc_backend_engine(context->devices[device], engine, &context->kernels, threads, &context->error);
-    return status == HC_OK ? hc_engine_counted(engine, &context->reports.own[device], &context->error) : status;
+    if (status == HC_OK)
+        status = hc_engine_counted(engine, &context->reports.own[device], &context->error);
+    if (status == HC_OK)
+        context->speed += speed_of(context, device, threads);
+    return status;
 }
 
 /* A device that has no memory, or fails, is one that the others do without. */
@@ -135,8 +153,9 @@ static hc_status open_member(hc_context *context, size_t device, struct hc_team_
 {
     const char *name = context->devices[device];
     int threads = cpu_threads(context);
-    *member = (struct hc_team_member){.name = name, .speed = hc_device_speed(name, threads)};
+    *member = (struct hc_team_member){.name = name};
     hc_status status = open_device(context, device, threads, &member->engine);
+    member->speed = speed_of(context, device, threads);
     if (status != HC_ERR_MEMORY && status != HC_ERR_DEVICE)
         return status;
     member->engine = (struct hc_engine){0};
@@ -165,6 +184,7 @@ hc_status hc_context_need_engine(hc_context *context)
 {
     if (context->engine.table)
         return HC_OK;
+    context->speed = 0;
     return context->device_count > 1 ? open_team(context) : open_device(context, 0, context->threads, &context->engine);
 }
 
@@ -202,6 +222,8 @@ static hc_status set_up(hc_context *context, const hc_context_options *options)
     context->threads = options->threads ? options->threads : threads_here(context);
     if (status == HC_OK)
         status = take_devices(context, options->device);
+    if (status == HC_OK)
+        status = take_speeds(context, options);
     bool here = status == HC_OK && context->device_count == 1 && hc_backend_is_cpu(context->devices[0]);
     return here ? hc_context_need_engine(context) : status;
 }
@@ -229,6 +251,7 @@ void hc_context_destroy(hc_context *context)
     for (size_t i = 0; i < context->device_count; i++)
         free(context->devices[i]);
     free(context->devices);
+    free(context->speeds);
     hc_device_reports_destroy(&context->reports);
     hc_comm_destroy(&context->comm);
     free(context);

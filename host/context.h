@@ -12,6 +12,8 @@ struct hc_context {
     int threads;                      /* in force */
     char **devices;                   /* each with its number, if it is of a kind that has numbers */
     size_t device_count;              /* at least 1 */
+    double *speeds;                   /* of the devices, as asked for; 0: as they say themselves */
+    double speed;                     /* of those that opened, together, in cores of a CPU: <hyperc/plan.h> */
     hc_split split;                   /* of networks */
     int device_layers;                /* the same */
     struct hc_comm comm;              /* with the other ranks */
@@ -23,10 +25,8 @@ struct hc_context {
     struct hc_error error;
 };
 
-/* Opens the engine on the context's devices, once: on a GPU it takes memory that a network may want. */
+/* Opens the engine on the context's devices, once, and finds their speed: on a GPU it takes memory that a network may
+ * want. */
 hc_status hc_context_need_engine(hc_context *context);
-
-/* Of all its devices together, in cores of a CPU (<hyperc/plan.h>). */
-double hc_context_speed(const hc_context *context);
 
 #endif

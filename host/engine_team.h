@@ -12,7 +12,7 @@
 
 struct hc_team_member {
     const char *name;        /* for messages; copied */
-    double speed;            /* in cores of a CPU */
+    double speed;            /* in cores of a CPU, more than 0; without effect if it did not open */
     struct hc_engine engine; /* table NULL: it did not open, as `failure` says */
     struct hc_error failure;
 };

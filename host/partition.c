@@ -10,6 +10,12 @@ double hc_device_speed(const char *device, int threads)
     return strcmp(device, "cpu") == 0 ? threads : gpu_cores;
 }
 
+hc_status hc_device_speed_check(const char *device, double speed, struct hc_error *error)
+{
+    bool good = speed == 0 || (speed >= 1e-9 && speed <= 1e9);
+    return good ? HC_OK : hc_fail(error, HC_ERR_ARGUMENT, "%s: %g is not a speed", device, speed);
+}
+
 /* Who would be done first with one unit more. */
 static size_t next(const double *speeds, size_t count, const uint64_t *units)
 {

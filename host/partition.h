@@ -5,8 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How fast a device is taken to be, in cores of a CPU; <hyperc/plan.h> says why. */
+#include "error.h"
+
+/* How fast a device is taken to be of which no more is known than its kind, in cores of a CPU: a GPU is an A100
+ * (<hyperc/plan.h>). */
 double hc_device_speed(const char *device, int threads);
+
+/* HC_ERR_ARGUMENT unless a device may be said to be so fast; 0: it is not said. */
+hc_status hc_device_speed_check(const char *device, double speed, struct hc_error *error);
 
 /* Shares out whole units in proportion to the speeds, as near as it goes: units[d] of them to device d, one device's
  * behind the other's. No other way has the slowest done earlier. A device of speed 0 gets none; some have more. */

@@ -62,8 +62,9 @@ static hc_status take_devices(hc_plan *plan, int threads, const hc_plan_device *
         bool gpu = is_gpu(device->name);
         if (!gpu && strcmp(device->name, "cpu") != 0)
             return hc_fail(error, HC_ERR_ARGUMENT, "unknown device '%s'", device->name);
-        if (device->speed != 0 && !(device->speed >= 1e-9 && device->speed <= 1e9))
-            return hc_fail(error, HC_ERR_ARGUMENT, "%s: %g is not a speed", device->name, device->speed);
+        hc_status status = hc_device_speed_check(device->name, device->speed, error);
+        if (status != HC_OK)
+            return status;
         double speed = device->speed > 0 ? device->speed : hc_device_speed(device->name, threads);
         plan->speeds[d] = speed;
         plan->shares[d] = (hc_plan_share){take_name(plan, device->name), .speed = speed, .memory = device->memory};

@@ -173,6 +173,21 @@ static hc_status compress(struct compress_state *state, const struct common_opti
     return status;
 }
 
+static bool check(struct compress_state *state, const struct common_options *common, char *text, size_t size)
+{
+    return is_one_each("speeds", state->request.speeds.count, count_devices(common->device), text, size) &&
+           compress_request_check(&state->request, text, size);
+}
+
+static hc_status open_with_speeds(const struct common_options *common, const struct device_speeds *speeds,
+                                  hc_context **context)
+{
+    struct common_options with = *common;
+    with.speeds = speeds->items;
+    with.speed_count = speeds->count;
+    return open_context(&with, context);
+}
+
 static int run(const struct common_options *common, int count, char **operands, void *handle)
 {
     struct compress_state *state = handle;
@@ -180,11 +195,11 @@ static int run(const struct common_options *common, int count, char **operands, 
     if (!state->request.output && !state->request.options.dry_run)
         return report_failure(common, HC_ERR_ARGUMENT, "compress needs an output: -o DIR");
     char text[128];
-    if (!compress_request_check(&state->request, text, sizeof text))
+    if (!check(state, common, text, sizeof text))
         return report_failure(common, HC_ERR_ARGUMENT, text);
 
     hc_context *context = NULL;
-    hc_status status = open_context(common, &context);
+    hc_status status = open_with_speeds(common, &state->request.speeds, &context);
     int code;
     state->request.options.tensor_done = on_tensor;
     state->request.options.notice = on_notice;

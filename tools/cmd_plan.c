@@ -7,12 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_DEVICES = 1024, MOST_LIST = 1 << 14 };
-
 struct plan_state {
     struct compress_request request;
     hc_plan_device devices[MOST_DEVICES];
-    size_t device_count, speed_count, memory_count;
+    size_t device_count, memory_count;
     char names[MOST_LIST]; /* of the devices */
 };
 
@@ -45,49 +43,20 @@ static void *begin(void)
 
 /* ---- Options -------------------------------------------------------------------------------- */
 
-/* Copies a list to `room` and splits it where its commas are; 0 if it is too long. */
-static size_t split(const char *list, char room[MOST_LIST], const char *items[MOST_DEVICES])
-{
-    size_t count = 0;
-    if (strlen(list) >= MOST_LIST)
-        return 0;
-    strcpy(room, list);
-    for (char *item = room; item; count++) {
-        char *comma = strchr(item, ',');
-        if (count == MOST_DEVICES)
-            return 0;
-        items[count] = item;
-        if (comma)
-            *comma = 0;
-        item = comma ? comma + 1 : NULL;
-    }
-    return count;
-}
-
 static bool set_devices(struct plan_state *state, const char *value)
 {
     const char *items[MOST_DEVICES];
-    state->device_count = split(value, state->names, items);
+    state->device_count = split_list(value, state->names, items);
     for (size_t d = 0; d < state->device_count; d++)
         state->devices[d].name = items[d];
     return state->device_count || bad_value("devices", "up to 1024 names", value);
-}
-
-static bool set_speeds(struct plan_state *state, const char *value)
-{
-    char room[MOST_LIST];
-    const char *items[MOST_DEVICES];
-    bool good = (state->speed_count = split(value, room, items)) > 0;
-    for (size_t d = 0; good && d < state->speed_count; d++)
-        good = parse_real(items[d], 0, &state->devices[d].speed) && state->devices[d].speed > 0;
-    return good || bad_value("speeds", "positive numbers", value);
 }
 
 static bool set_memory(struct plan_state *state, const char *value)
 {
     char room[MOST_LIST];
     const char *items[MOST_DEVICES];
-    bool good = (state->memory_count = split(value, room, items)) > 0;
+    bool good = (state->memory_count = split_list(value, room, items)) > 0;
     for (size_t d = 0; good && d < state->memory_count; d++) {
         double gigabytes;
         good = parse_real(items[d], 0, &gigabytes) && gigabytes <= 1e9;
@@ -101,8 +70,6 @@ static bool set(const char *name, const char *value, void *handle)
     struct plan_state *state = handle;
     if (strcmp(name, "devices") == 0)
         return set_devices(state, value);
-    if (strcmp(name, "speeds") == 0)
-        return set_speeds(state, value);
     if (strcmp(name, "memory") == 0)
         return set_memory(state, value);
     return compress_request_set(&state->request, name, value);
@@ -115,12 +82,12 @@ static bool check(struct plan_state *state, char *text, size_t size)
         state->devices[0].name = "cpu";
         state->device_count = 1;
     }
-    size_t speeds = state->speed_count, memory = state->memory_count;
-    if ((speeds && speeds != state->device_count) || (memory && memory != state->device_count)) {
-        snprintf(text, size, "--%s is to have as many numbers as there are devices, %zu",
-                 speeds && speeds != state->device_count ? "speeds" : "memory", state->device_count);
+    const struct device_speeds *speeds = &state->request.speeds;
+    if (!is_one_each("speeds", speeds->count, state->device_count, text, size) ||
+        !is_one_each("memory", state->memory_count, state->device_count, text, size))
         return false;
-    }
+    for (size_t d = 0; d < speeds->count; d++)
+        state->devices[d].speed = speeds->items[d];
     return compress_request_check(&state->request, text, size);
 }
 

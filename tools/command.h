@@ -19,10 +19,12 @@ struct option_spec {
 struct common_options {
     int threads;
     hc_tier tier;
-    const char *device; /* or several */
-    hc_split split;     /* of networks */
-    int device_layers;  /* the same: see hc_context_options */
-    double timeout;     /* seconds; 0: the library's */
+    const char *device;   /* or several */
+    const double *speeds; /* of the devices: see hc_context_options */
+    size_t speed_count;
+    hc_split split;    /* of networks */
+    int device_layers; /* the same */
+    double timeout;    /* seconds; 0: the library's */
     bool json, quiet;
     bool over_ranks; /* the command works as one of several ranks */
 };

@@ -27,6 +27,8 @@ const struct option_spec compress_specs[] = {
     {"resume", NULL, "finish an interrupted run", 0},
     {"force", NULL, "replace the model at the output, finished or not", 0},
     {"dry-run", NULL, "measure everything, write nothing; -o may be left out", 0},
+    {"speeds", "LIST", "of each device, in cores: shares go by it (cpu: its threads; cuda: as it says, an A100 100)",
+     0},
     {"progress", "run|devices", "tell of the whole run (run), or also of every device, every 10 seconds and at the end",
      0},
     {NULL, NULL, NULL, 0},
@@ -242,6 +244,8 @@ bool compress_request_set(struct compress_request *request, const char *name, co
         options->force = true;
     else if (strcmp(name, "dry-run") == 0)
         options->dry_run = true;
+    else if (strcmp(name, "speeds") == 0)
+        return take_speeds(value, &request->speeds);
     else if (strcmp(name, "progress") == 0)
         return set_progress(value, &options->device_reports);
     else

@@ -2,7 +2,7 @@
 #ifndef HYPERC_TOOLS_COMPRESS_OPTIONS_H
 #define HYPERC_TOOLS_COMPRESS_OPTIONS_H
 
-#include "command.h"
+#include "device_lists.h"
 
 enum { MAX_PATTERNS = 256, MAX_POINTS = 64, MAX_PATTERN_TEXT = 1 << 14 };
 
@@ -10,6 +10,7 @@ enum { MAX_PATTERNS = 256, MAX_POINTS = 64, MAX_PATTERN_TEXT = 1 << 14 };
 struct compress_request {
     hc_compress_options options;
     const char *output; /* NULL: not given */
+    struct device_speeds speeds;
     const char *only[MAX_PATTERNS], *keep[MAX_PATTERNS];
     uint32_t points[MAX_POINTS];
     hc_bits_for bits_for[MAX_PATTERNS];

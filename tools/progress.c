@@ -144,6 +144,8 @@ static hc_status make_context(const struct common_options *common, hc_progress_f
     options.threads = common->threads;
     options.tier = common->tier;
     options.device = common->device;
+    options.speeds = common->speeds;
+    options.speed_count = common->speed_count;
     options.split = common->split;
     options.device_layers = common->device_layers;
     options.ranks = true;

@@ -126,7 +126,13 @@ typedef struct hc_context_options {
     /* NULL or "cpu"; "cuda" or "cuda:N"; or several, separated by commas, which work together. A "cuda" without a
      * number is the next one of this machine that no other rank has: the first in a program that runs alone. */
     const char *device;
-    hc_split split; /* of networks, over devices and ranks */
+    /* How fast each of these devices is, in cores of a CPU (hyperc/plan.h), 1e-9 to 1e9: hc_compress shares out its
+     * work by it, within a process and between those of mpirun, each of which may say something else. Copied. 0, and
+     * all of them if speed_count is 0: a CPU's is its threads, a GPU's what follows from its multiprocessors and their
+     * clock. */
+    const double *speeds;
+    size_t speed_count; /* 0, or as many as there are devices */
+    hc_split split;     /* of networks, over devices and ranks */
     /* If not 0: of a network, so many layers are on the devices before the last one, and the rest on that, which is to
      * be the CPU; or as many as there is memory for, if a sequence keeps 4096 positions in F16 (longer ones may not
      * fit). Devices that get none are not used. */

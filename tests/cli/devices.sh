@@ -34,6 +34,18 @@ same window out
 rm -r out
 ok "the same from 1, 2, 3 and 7 devices"
 
+hyperc 0 compress in -o out --quiet --speeds 0.5
+same window out
+rm -r out
+hyperc 0 compress in -o out --quiet --devices cpu,cpu,cpu --speeds 100,1,0.01
+silent
+same window out
+rm -r out
+hyperc 0 compress in -o out --quiet --speeds 1,9 --devices cpu,cpu --method pair --loss-threshold 0
+same pair out
+rm -r out
+ok "the same at any speeds"
+
 hyperc 0 decompress window -o back
 hyperc 0 decompress window -o out --devices cpu,cpu,cpu
 same back out
@@ -88,7 +100,7 @@ done
 kill -KILL $!
 wait $! 2>/dev/null || true
 absent out
-hyperc 0 compress long -o out --method pair --tier c --quiet --devices cpu,cpu,cpu --resume
+hyperc 0 compress long -o out --method pair --tier c --quiet --devices cpu,cpu,cpu --speeds 1,2,3 --resume
 same whole out
 absent out.partial
 ok "--resume with other devices"
@@ -98,6 +110,16 @@ hyperc 2 compress in -o none --devices cpu,tpu
 says "unknown device 'tpu': cpu, cuda or cuda:N"
 hyperc 2 compress in -o none --devices cpu,
 says "unknown device ''"
+hyperc 2 compress in -o none --devices cpu,cpu --speeds 1
+says "--speeds is to have as many numbers as there are devices, 2"
+hyperc 2 compress in -o none --speeds 1,2 --json
+json error "--speeds is to have as many numbers as there are devices, 1"
+for list in '' '1,' 0 -1 x 1,nan; do
+    hyperc 2 compress in -o none --speeds "$list"
+    says "--speeds takes positive numbers"
+done
+hyperc 2 compress in -o none --speeds 1e10
+says "cpu: 1e+10 is not a speed"
 run 2 "$HYPERC" compress in -o none --timeout 0
 says "--timeout takes a number of seconds"
 run 2 "$HYPERC" compress in -o none --progress all

@@ -76,5 +76,36 @@ if [ -f "$smollm2" ]; then
 else
     left_out "no SmolLM2 ($smollm2); ./demo.sh fetches it"
 fi
+
+# first_has LEAST MOST COMMAND...: of two processes the first coded so many percent, and the result is that of one CPU.
+first_has()
+{
+    least=$1 most=$2
+    shift 2
+    rm -rf "$scratch/out"
+    "$mpi" 1 "$@" >"$scratch/json" 2>"$scratch/said" || { cat "$scratch/said"; echo "failed: $*"; exit 1; }
+    diff -r "$scratch/speeds" "$scratch/out" || { echo "another result: $*"; exit 1; }
+    awk -v least="$least" -v most="$most" '/"rank":/ { rank = $2 + 0 } /"share":/ && rank == 0 { share += 100 * $2 }
+        END { print "the first process has " share " %"; exit !(share >= least && share <= most) }' "$scratch/json" ||
+        { cat "$scratch/json"; echo "not its share: $*"; exit 1; }
+}
+
+# Devices of which one has a third of the multiprocessors, or is said to be so much slower, or is not there.
+if [ -n "$ranks" ]; then
+    "$hyperc" compress "$scratch/tiny" -o "$scratch/speeds" --quiet >/dev/null
+    work="$hyperc compress $scratch/tiny -o $scratch/out --quiet"
+    told="$work --json --progress devices"
+    # shellcheck disable=SC2086 # words
+    {
+        first_has 70 85 env CUEMU_SMS=81 $told --devices cuda:0 : -n 1 env CUEMU_SMS=27 $work --devices cuda:1
+        first_has 15 30 env CUEMU_SMS=81 $told --devices cuda:0 --speeds 1 : \
+            -n 1 env CUEMU_SMS=27 $work --devices cuda:1 --speeds 3
+        first_has 45 55 $told --devices cuda:0,cuda:9 : -n 1 $work --devices cuda:1
+        grep -q "cuda:9 fails, and the run goes on without it" "$scratch/said" || { cat "$scratch/said"; exit 1; }
+        first_has 70 85 $told --devices cuda:0 --speeds 300 : -n 1 $work --devices cuda:1
+    }
+    echo "shares by speed"
+    passed=$((passed + 1))
+fi
 rm -rf "$scratch"
 echo "$passed passed, 0 failed, $skipped not run"

@@ -86,6 +86,45 @@ with_1="--progress devices" over 2 -o told.run --json
 ! grep -q "waited" said.0 said.1 || { cat said.*; fail "a table that rank 0 did not ask for"; }
 ok "what every device did"
 
+# ---- Shares go by the speeds; the bytes do not
+# rank_has RANK LEAST MOST: what the devices of a rank coded, in percent of all
+rank_has()
+{
+    "$PYTHON" - "$stdout" "$@" <<'PYTHON' || fail "rank $1 does not have its share"
+import json, sys
+with open(sys.argv[1]) as file:
+    devices = json.load(file)["devices"]
+rank, least, most = map(int, sys.argv[2:])
+share = 100 * sum(device["share"] for device in devices if device["rank"] == rank)
+assert least <= share <= most, (share, devices)
+PYTHON
+}
+# with_speeds NAME OPTION...: as with_0, with_1 and with_2 say
+with_speeds()
+{
+    local name=$1
+    shift
+    rm -rf out
+    over 2 -o out --threads 1 --quiet --json --progress devices "$@"
+    [ $code -eq 0 ] || { cat said.*; fail "exit code $code"; }
+    same "$name" out
+}
+with_0="--speeds 3" with_1="--speeds 1" with_speeds window
+rank_has 0 70 85
+with_0="--speeds 1" with_1="--speeds 3" with_speeds window
+rank_has 1 70 85
+with_0="--speeds 0.1" with_speeds window # the other one: a thread
+rank_has 1 85 99
+with_0="--devices cpu,cpu --speeds 2,2" with_1="--speeds 4" with_speeds window
+rank_has 0 45 55
+with_0="--speeds 1" with_1="--speeds 9" with_speeds pair --method pair --loss-threshold 0
+rank_has 1 85 100
+with_1="--speeds 1,2" over 2 -o none --quiet
+[ $code -ne 0 ] || fail "two speeds of one device are taken"
+grep -qF "hyperc: --speeds is to have as many numbers as there are devices, 1" said.1 || fail "rank 1 does not say why"
+absent none none.partial
+ok "shares by speed, the same bytes"
+
 # ---- What is refused
 # refused TEXT: all ranks say it, and nothing is left behind
 refused()
