@@ -30,8 +30,8 @@ struct hc_comm {
     int rank, ranks;
     int local_rank, local_ranks; /* among those on this machine */
     /* Seconds, from the joining on, which waits for all for ever; INFINITY: for ever. Who neither calls nor attends
-     * for so long is lost, even if it works: such as the first rank while it copies files, syncs or publishes, if that
-     * takes longer. */
+     * for so long is lost, even if it works: such as the first rank while it copies a file or publishes, if that takes
+     * longer. */
     double timeout;
     struct hc_error lost; /* what hc_comm_attend found, for those whose callers cannot hand it on; else empty */
     /* Asked several times a second while a call waits; false ends it with HC_ERR_CANCELLED. NULL: never asked. */

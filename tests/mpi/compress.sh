@@ -115,6 +115,20 @@ for command in "decompress window -o none" "inspect window" "verify window" "pla
 done
 ok "other inputs and options, and commands that do nothing over ranks"
 
+# ---- A first rank that waits for its disk longer than the timeout is not lost, and hears what happens
+# faulty PROGRAM KNOB: the program under the shim
+faulty()
+{
+    printf '#!/bin/sh\nexec env LD_PRELOAD="%s" %s "%s" "$@"\n' "${sanitizer:+$sanitizer }$SHIM" "$2" "$HYPERC" >"$1"
+    chmod +x "$1"
+}
+# Three times in a row, which is more than the timeout and the 2 s for an answer.
+faulty slow HC_FAIL_SLOW=1500
+program_0=./slow over 3 -o slowly --quiet --timeout 2
+[ $code -eq 0 ] || { cat said.*; fail "a slow disk: exit code $code"; }
+same window slowly
+ok "a slow disk"
+
 # ---- An earlier run is finished by another number of ranks; a finished one needs nothing
 checkpoint long --model stories-15m --shard-size 2MB
 export INPUT=long
