@@ -129,6 +129,14 @@ program_0=./slow over 3 -o slowly --quiet --timeout 2
 same window slowly
 ok "a slow disk"
 
+# ---- Joining takes a thread
+faulty alone HC_FAIL_THREAD=1
+program_1=./alone over 2 -o none --quiet
+[ $code -ne 0 ] || fail "it works without a thread"
+rank_says 1 "hyperc: no memory for the thread that begins and ends MPI, or too many threads"
+absent none none.partial
+ok "a thread that cannot be made"
+
 # ---- An earlier run is finished by another number of ranks; a finished one needs nothing
 checkpoint long --model stories-15m --shard-size 2MB
 export INPUT=long
