@@ -108,12 +108,24 @@ in_1=nowhere over 2 -o none --quiet
 rank_says 1 "hyperc: rank 1: cannot open nowhere: No such file or directory"
 rank_says 0 "rank 1"
 refused "No such file or directory"
+"$PYTHON" - "$HYPERC" younger "$("$HYPERC" --version)" <<'PYTHON'
+import sys
+with open(sys.argv[1], "rb") as file:
+    program = file.read()
+version = sys.argv[3].split()[-1].encode()
+with open(sys.argv[2], "wb") as file:
+    file.write(program.replace(version, version[:-1] + b"9"))
+PYTHON
+chmod +x younger
+[ "$(./younger --version)" != "$("$HYPERC" --version)" ] || fail "the program of another version is of the same"
+program_1=./younger over 3 -o none --quiet
+refused "rank 1 and rank 0 do not see the same: the version of hyperc"
 for command in "decompress window -o none" "inspect window" "verify window" "plan in"; do
     # shellcheck disable=SC2086 # words
     ! mpirun -n 2 "$HYPERC" $command >"$stdout" 2>"$stderr" || fail "$command works over ranks"
     [ "$(grep -c "it is to be started without mpirun" "$stderr")" -eq 1 ] || fail "$command does not say why not"
 done
-ok "other inputs and options, and commands that do nothing over ranks"
+ok "other inputs, options and versions, and commands that do nothing over ranks"
 
 # ---- A first rank that waits for its disk longer than the timeout is not lost, and hears what happens
 # faulty PROGRAM KNOB: the program under the shim
