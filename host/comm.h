@@ -30,8 +30,8 @@ struct hc_comm {
     int rank, ranks;
     int local_rank, local_ranks; /* among those on this machine */
     /* Seconds, from the joining on, which waits for all for ever; INFINITY: for ever. Who neither calls nor attends
-     * for so long is lost, even if it works: such as the first rank while it copies files, syncs or publishes, if that
-     * takes longer. */
+     * for so long is lost, even if it works: such as the first rank while it copies a file or publishes, if that takes
+     * longer. */
     double timeout;
     struct hc_error lost; /* what hc_comm_attend found, for those whose callers cannot hand it on; else empty */
     /* Asked several times a second while a call waits; false ends it with HC_ERR_CANCELLED. NULL: never asked. */
@@ -68,12 +68,13 @@ struct hc_comm_table {
 };
 
 /* Joins the ranks that mpirun started, or is alone. Once in a process. HC_ERR_RANKS: not all have come within the
- * timeout, or within 20 seconds if that is less. HC_ERR_UNSUPPORTED: there are several, and this library was built
- * without MPI. */
+ * timeout, or within 20 seconds if that is less. HC_ERR_MEMORY: also if a thread cannot be made. HC_ERR_UNSUPPORTED:
+ * there are several, and this library was built without MPI. */
 hc_status hc_comm_world(struct hc_comm *comm, double timeout, struct hc_error *error);
 void hc_comm_alone(struct hc_comm *comm);
 
-/* Of the table, or nothing where there is one rank. */
+/* Of the table, or nothing where there is one rank. Waits until all ranks have come to their end. A process that dies
+ * after that spoils nothing any more and goes unsaid, but MPI makes the others wait for it as long as for joining. */
 void hc_comm_destroy(struct hc_comm *comm);
 hc_status hc_comm_all_reduce(struct hc_comm *comm, void *data, size_t count, enum hc_reduction how, const char *what,
                              struct hc_error *error);

@@ -481,13 +481,14 @@ static double patience(double timeout)
     return timeout > least ? timeout : least;
 }
 
-/* Whether it was done in time. `ours`: as in struct mpi. */
-static bool do_with_mpi(bool ours, void (*job)(void *data), void *data, double timeout)
+/* As hc_mpi_thread_run. `ours`: as in struct mpi. */
+static hc_status do_with_mpi(bool ours, void (*job)(void *data), void *data, double timeout, const char *late,
+                             struct hc_error *error)
 {
     if (ours)
-        return hc_mpi_thread_run(job, data, patience(timeout));
+        return hc_mpi_thread_run(job, data, patience(timeout), late, error);
     job(data);
-    return true;
+    return HC_OK;
 }
 
 static void leave(void *data)
@@ -503,9 +504,10 @@ static void mpi_destroy(struct hc_comm *comm)
 {
     struct mpi *mpi = comm->state;
     comm->go_on = NULL;
-    /* MPI_Finalize waits for all. */
+    /* MPI_Finalize waits for all, also for one that has died since: the others have done their work, and end as if
+     * nothing were, without what the thread still uses. */
     if (!mpi->broken && mpi_barrier(comm, "the end", NULL) == HC_OK &&
-        !do_with_mpi(mpi->ours, leave, mpi, comm->timeout))
+        do_with_mpi(mpi->ours, leave, mpi, comm->timeout, "not all ranks have left", NULL) != HC_OK)
         return;
     /* mpirun ends all as soon as one of them has ended with a failure: first let every rank say what it was. */
     if (mpi->broken)
@@ -667,12 +669,15 @@ hc_status hc_comm_mpi(struct hc_comm *comm, bool started, double timeout, struct
     hc_comm_alone(&joining->comm);
     joining->comm.timeout = timeout;
     joining->ours = !running;
-    if (!do_with_mpi(joining->ours, join, joining, timeout))
-        return hc_fail(error, HC_ERR_RANKS, "not all ranks have joined within %g s", patience(timeout));
-    hc_status status = joining->status;
-    *comm = joining->comm;
-    if (status != HC_OK && error)
-        *error = joining->error;
+    hc_status status = do_with_mpi(joining->ours, join, joining, timeout, "not all ranks have joined", error);
+    if (status == HC_ERR_RANKS)
+        return status; /* the thread still uses it */
+    if (status == HC_OK) {
+        status = joining->status;
+        *comm = joining->comm;
+        if (status != HC_OK && error)
+            *error = joining->error;
+    }
     free(joining);
     return status;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <time.h>
 
 /* One for the process, as MPI is. */
@@ -53,19 +54,27 @@ static struct timespec in(double seconds)
     return time;
 }
 
-bool hc_mpi_thread_run(void (*job)(void *data), void *data, double seconds)
+/* With the mutex held. Whether the thread was free to do it, and has done it in time. */
+static bool is_done(void (*job)(void *data), void *data, const struct timespec *end)
+{
+    if (thread.job)
+        return false;
+    thread.job = job;
+    thread.data = data;
+    pthread_cond_broadcast(&thread.changed);
+    while (thread.job && pthread_cond_timedwait(&thread.changed, &thread.mutex, end) != ETIMEDOUT)
+        continue;
+    return !thread.job;
+}
+
+hc_status hc_mpi_thread_run(void (*job)(void *data), void *data, double seconds, const char *late,
+                            struct hc_error *error)
 {
     const struct timespec end = in(seconds);
     pthread_mutex_lock(&thread.mutex);
-    bool given = (thread.runs || start()) && !thread.job;
-    if (given) {
-        thread.job = job;
-        thread.data = data;
-        pthread_cond_broadcast(&thread.changed);
-    }
-    while (given && thread.job && pthread_cond_timedwait(&thread.changed, &thread.mutex, &end) != ETIMEDOUT)
-        continue;
-    bool done = given && !thread.job;
+    bool runs = thread.runs || start(), done = runs && is_done(job, data, &end);
     pthread_mutex_unlock(&thread.mutex);
-    return done;
+    if (!runs)
+        return hc_fail(error, HC_ERR_MEMORY, "no memory for the thread that begins and ends MPI, or too many threads");
+    return done ? HC_OK : hc_fail(error, HC_ERR_RANKS, "%s within %g s", late, seconds);
 }

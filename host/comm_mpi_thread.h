@@ -2,10 +2,12 @@
 #ifndef HC_HOST_COMM_MPI_THREAD_H
 #define HC_HOST_COMM_MPI_THREAD_H
 
-#include <stdbool.h>
+#include "error.h"
 
-/* Runs job(data) in that thread, always the same one. False: it has not come to its end within so many seconds, or
- * there can be no thread; then the thread is lost, and `data`, which it may still write to, must be left to it. */
-bool hc_mpi_thread_run(void (*job)(void *data), void *data, double seconds);
+/* Runs job(data) in that thread, always the same one. HC_ERR_RANKS, "`late` within S s": it has not come to its end
+ * within so many seconds; then the thread is lost, and `data`, which it may still write to, must be left to it.
+ * HC_ERR_MEMORY: there can be no thread, and nothing was done. */
+hc_status hc_mpi_thread_run(void (*job)(void *data), void *data, double seconds, const char *late,
+                            struct hc_error *error);
 
 #endif

@@ -135,15 +135,17 @@ static json_t *identity_json(const struct hc_run *run, json_t *method_options)
 
 /* ---- The files beside the shards ------------------------------------------------------------ */
 
-static hc_status write_text(const struct paths *paths, const char *name, const char *text, json_t *manifest,
-                            struct hc_error *error)
+static hc_status write_text(struct hc_run *run, const struct paths *paths, const char *name, const char *text,
+                            json_t *manifest, struct hc_error *error)
 {
     char checksum[HC_CHECKSUM_DIGITS + 1];
     char *path = hc_path_join(paths->stage, name);
     if (!path)
         return hc_no_memory(error);
     hc_checksum(text, strlen(text), checksum);
-    hc_status status = hc_write_file(path, text, strlen(text), error);
+    hc_status status = hc_meter_attend(&run->meter, error);
+    if (status == HC_OK)
+        status = hc_write_file(path, text, strlen(text), error);
     if (status == HC_OK && manifest)
         status = hc_manifest_add_file(manifest, name, strlen(text), checksum, error);
     free(path);
@@ -151,12 +153,12 @@ static hc_status write_text(const struct paths *paths, const char *name, const c
 }
 
 /* Writes a JSON object (stolen) with a newline behind it. */
-static hc_status write_json(const struct paths *paths, const char *name, json_t *json, json_t *manifest,
-                            struct hc_error *error)
+static hc_status write_json(struct hc_run *run, const struct paths *paths, const char *name, json_t *json,
+                            json_t *manifest, struct hc_error *error)
 {
     char *text = hc_json_text(json, JSON_INDENT(2));
     char *line = text ? hc_path_append(text, "\n") : NULL;
-    hc_status status = line ? write_text(paths, name, line, manifest, error) : hc_no_memory(error);
+    hc_status status = line ? write_text(run, paths, name, line, manifest, error) : hc_no_memory(error);
     json_decref(json);
     free(text);
     free(line);
@@ -212,13 +214,13 @@ done:
     return status;
 }
 
-static hc_status copy_one(const struct hc_run *run, const struct paths *paths, const char *name, json_t *manifest,
+static hc_status copy_one(struct hc_run *run, const struct paths *paths, const char *name, json_t *manifest,
                           struct hc_error *error)
 {
     char *from = hc_path_join(run->source->path, name), *to = hc_path_join(paths->stage, name);
     char checksum[HC_CHECKSUM_DIGITS + 1];
     uint64_t bytes = 0;
-    hc_status status = from && to ? HC_OK : hc_no_memory(error);
+    hc_status status = from && to ? hc_meter_attend(&run->meter, error) : hc_no_memory(error);
     if (status == HC_OK)
         status = hc_make_parents(to, error);
     if (status == HC_OK)
@@ -258,7 +260,7 @@ static void tell_no_tokenizer(const struct hc_run *run, const struct hc_error *w
 
 /* What is inside of a GGUF file, as files, but for those that lie beside it. A tokenizer that is not known is no reason
  * not to compress. */
-static hc_status write_tokenizer(const struct hc_run *run, const struct paths *paths, json_t *manifest,
+static hc_status write_tokenizer(struct hc_run *run, const struct paths *paths, json_t *manifest,
                                  struct hc_error *error)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "generation_config.json"};
@@ -274,7 +276,7 @@ static hc_status write_tokenizer(const struct hc_run *run, const struct paths *p
     }
     for (size_t i = 0; i < 3 && status == HC_OK; i++)
         if (contents[i] && !is_copied(run->source, names[i]))
-            status = write_json(paths, names[i], json_incref(contents[i]), manifest, error);
+            status = write_json(run, paths, names[i], json_incref(contents[i]), manifest, error);
     hc_tokenizer_files_free(&files);
     return status;
 }
@@ -289,8 +291,7 @@ static void tell_unmatched(const struct hc_run *run, const char *option, const h
     }
 }
 
-static hc_status copy_files(const struct hc_run *run, const struct paths *paths, json_t *manifest,
-                            struct hc_error *error)
+static hc_status copy_files(struct hc_run *run, const struct paths *paths, json_t *manifest, struct hc_error *error)
 {
     hc_status status = HC_OK;
     tell_left_out(run);
@@ -339,14 +340,22 @@ static hc_status write_shard_files(struct hc_run *run, const struct paths *paths
     return status;
 }
 
+/* While the disk is waited for. */
+static hc_status attend(void *user, struct hc_error *error)
+{
+    return hc_meter_attend(user, error);
+}
+
 /* All shards, and their index. Whatever is whole when something fails stays, and the first failure is reported. */
 static hc_status write_shards(struct hc_run *run, const struct paths *paths, json_t *manifest, struct hc_error *error)
 {
     json_t *weight_map = json_object();
     uint64_t tensor_bytes = 0;
-    hc_status status = paths ? hc_writer_begin(&run->writer, &run->journal, error) : HC_OK;
+    hc_status status = paths ? hc_writer_begin(&run->writer, &run->journal, attend, &run->meter, error) : HC_OK;
     if (status == HC_OK)
         status = write_shard_files(run, paths, manifest, weight_map, &tensor_bytes, error);
+    if (status == HC_OK && run->writer)
+        status = hc_writer_wait(run->writer, error);
     if (status != HC_OK)
         hc_comm_abort(&run->context->comm, error->text); /* before what waits is written, which may take long */
     hc_status ended = hc_writer_end(run->writer, status == HC_OK ? error : NULL);
@@ -354,7 +363,7 @@ static hc_status write_shards(struct hc_run *run, const struct paths *paths, jso
     run->writer = NULL;
     if (status == HC_OK && paths && hc_source_needs_index(run->source))
         status = write_json(
-            paths, HC_INDEX_NAME,
+            run, paths, HC_INDEX_NAME,
             json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)tensor_bytes, "weight_map", weight_map),
             manifest, error);
     json_decref(weight_map);
@@ -461,10 +470,10 @@ static hc_status make_model(struct hc_run *run, const struct paths *paths, const
         status = write_shards(run, paths, manifest, error);
     run->meter.progress.tensor = NULL;
     if (status == HC_OK && paths) {
-        HC_TRY(write_text(paths, HC_CONFIG_NAME, run->config, manifest, error));
+        HC_TRY(write_text(run, paths, HC_CONFIG_NAME, run->config, manifest, error));
         HC_TRY(write_tokenizer(run, paths, manifest, error));
         HC_TRY(copy_files(run, paths, manifest, error));
-        HC_TRY(write_json(paths, HC_MANIFEST, json_incref(manifest), NULL, error));
+        HC_TRY(write_json(run, paths, HC_MANIFEST, json_incref(manifest), NULL, error));
         HC_TRY(hc_sync_directory(paths->stage, error));
     }
 done:
@@ -513,6 +522,7 @@ static hc_status publish(struct hc_run *run, const struct paths *paths, struct h
     if (status != HC_OK)
         return status;
     HC_TRY(hc_checksum_file(manifest, checksum, NULL, error));
+    HC_TRY(hc_meter_attend(&run->meter, error));
     HC_TRY(hc_journal_add(
         &run->journal, json_pack("{s:s, s:I}", "finished", checksum, "folder", (json_int_t)hc_path_inode(paths->stage)),
         error));

@@ -18,6 +18,8 @@ void hc_meter_begin(struct hc_meter *meter, hc_context *context, uint64_t tensor
  * HC_ERR_CANCELLED if the caller wants to stop; but a failure of the comm comes first, and hc_message has its text even
  * if a ticker cannot hand it on. */
 hc_status hc_meter_report(struct hc_meter *meter, uint64_t weights, struct hc_error *error);
+/* The same with what was reported last, for who only waits. */
+hc_status hc_meter_attend(struct hc_meter *meter, struct hc_error *error);
 /* A tensor of so many weights is done. */
 void hc_meter_advance(struct hc_meter *meter, uint64_t weights);
 

@@ -2,15 +2,19 @@
 
 #include "meter.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     COMMIT_BYTES = 256 << 20, /* at most so much work is lost when the process is killed, */
     COMMIT_SECONDS = 2,       /* or so much time, but for the tensor at hand and what waits to be written */
     JOB_BYTES = 4 << 20,
 };
+
+static const double attend_every = 0.1; /* seconds, while a caller waits */
 
 /* Something to be done, and what it is done with. */
 struct job {
@@ -28,6 +32,9 @@ struct hc_writer {
     struct hc_out out;
     uint64_t unsynced;  /* bytes written since the last commit */
     double last_commit; /* as hc_now tells it */
+    hc_status (*attend)(void *user, struct hc_error *error);
+    void *user;
+    double attended; /* when, as hc_now tells it */
     pthread_t thread;
     pthread_mutex_t mutex; /* of all that follows */
     pthread_cond_t changed;
@@ -154,18 +161,31 @@ static void destroy(struct hc_writer *writer)
     free(writer);
 }
 
-hc_status hc_writer_begin(struct hc_writer **out, struct hc_journal *journal, struct hc_error *error)
+/* Waits by the clock of hc_now. */
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+hc_status hc_writer_begin(struct hc_writer **out, struct hc_journal *journal,
+                          hc_status (*attend)(void *user, struct hc_error *error), void *user, struct hc_error *error)
 {
     struct hc_writer *writer = calloc(1, sizeof *writer);
     *out = NULL;
     if (!writer)
         return hc_no_memory(error);
     writer->journal = journal;
+    writer->attend = attend;
+    writer->user = user;
     writer->out.fd = -1;
     writer->last_commit = hc_now();
     writer->end = &writer->first;
     pthread_mutex_init(&writer->mutex, NULL);
-    pthread_cond_init(&writer->changed, NULL);
+    init_condition(&writer->changed);
     if (pthread_create(&writer->thread, NULL, work, writer) != 0) {
         destroy(writer);
         return hc_fail(error, HC_ERR_MEMORY, "no memory for the thread that writes, or too many threads");
@@ -210,15 +230,33 @@ static struct job *new_job(hc_status (*act)(struct hc_writer *writer, struct job
     return job;
 }
 
+/* Waits, with the mutex held before and after, until something has changed or it is time to attend; a failure of that
+ * ends the caller's waiting. */
+static hc_status wait_attending(struct hc_writer *writer, struct hc_error *error)
+{
+    double due = writer->attended + attend_every;
+    const struct timespec until = {.tv_sec = (time_t)due, .tv_nsec = (long)(1e9 * (due - floor(due)))};
+    pthread_cond_timedwait(&writer->changed, &writer->mutex, &until);
+    if (hc_now() < due)
+        return HC_OK;
+    pthread_mutex_unlock(&writer->mutex);
+    hc_status status = writer->attend(writer->user, error);
+    writer->attended = hc_now();
+    pthread_mutex_lock(&writer->mutex);
+    return status;
+}
+
 /* Takes the job (NULL: memory was out) once there is room. */
 static hc_status give(struct hc_writer *writer, struct job *job, struct hc_error *error)
 {
     if (!job)
         return hc_no_memory(error);
     pthread_mutex_lock(&writer->mutex);
-    while (writer->status == HC_OK && writer->bytes + size_of(job) > HC_WRITER_BYTES)
-        pthread_cond_wait(&writer->changed, &writer->mutex);
-    hc_status status = first_failure(writer, error);
+    hc_status status = HC_OK;
+    while (status == HC_OK && writer->status == HC_OK && writer->bytes + size_of(job) > HC_WRITER_BYTES)
+        status = wait_attending(writer, error);
+    if (status == HC_OK)
+        status = first_failure(writer, error);
     if (status == HC_OK) {
         *writer->end = job;
         writer->end = &job->next;
@@ -289,9 +327,11 @@ hc_status hc_writer_check(struct hc_writer *writer, struct hc_error *error)
 hc_status hc_writer_wait(struct hc_writer *writer, struct hc_error *error)
 {
     pthread_mutex_lock(&writer->mutex);
-    while (writer->first)
-        pthread_cond_wait(&writer->changed, &writer->mutex);
-    hc_status status = first_failure(writer, error);
+    hc_status status = HC_OK;
+    while (status == HC_OK && writer->first)
+        status = wait_attending(writer, error);
+    if (status == HC_OK)
+        status = first_failure(writer, error);
     pthread_mutex_unlock(&writer->mutex);
     return status;
 }

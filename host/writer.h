@@ -4,6 +4,9 @@
  * It copies what it is given, and holds HC_WRITER_BYTES of it at most: a caller with more to write waits for room. Its
  * first failure ends its work, and is what every later call returns. While it lives, the shards and the journal are the
  * writer's alone. One thread calls it.
+ *
+ * A call that waits, but for hc_writer_end, lets its caller attend to other things. If that fails, so does the call,
+ * and what it was to hand over is not written; what was handed over before still is.
  */
 #ifndef HC_HOST_WRITER_H
 #define HC_HOST_WRITER_H
@@ -14,8 +17,10 @@ enum { HC_WRITER_BYTES = 64 << 20 };
 
 struct hc_writer;
 
-/* Starts the thread. On failure *writer is NULL. */
-hc_status hc_writer_begin(struct hc_writer **writer, struct hc_journal *journal, struct hc_error *error);
+/* Starts the thread. On failure *writer is NULL. attend: what the calling thread does several times a second while it
+ * waits. */
+hc_status hc_writer_begin(struct hc_writer **writer, struct hc_journal *journal,
+                          hc_status (*attend)(void *user, struct hc_error *error), void *user, struct hc_error *error);
 
 /* What follows goes into the file at `path`, up to hc_writer_finish; `truncate` empties it first. */
 hc_status hc_writer_open(struct hc_writer *writer, const char *path, bool truncate, struct hc_error *error);
@@ -36,7 +41,7 @@ hc_status hc_writer_wait(struct hc_writer *writer, struct hc_error *error);
 /* The open file, to read from: between hc_writer_wait and what is told next. */
 const struct hc_out *hc_writer_out(const struct hc_writer *writer);
 /* Waits until everything is done, commits what records are left, even after a failure, ends the thread and frees the
- * writer. NULL is fine. */
+ * writer. Does not attend: who has others that wait calls hc_writer_wait first. NULL is fine. */
 hc_status hc_writer_end(struct hc_writer *writer, struct hc_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A disk that is full, and a limit on the size of files: exit code 1, a message, and --resume finishes when there is room.
+# A slow disk: who waits for it can be interrupted.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -29,6 +30,25 @@ for blocks in 0 1 4 20 60; do # of 1024 bytes
     absent back back.partial
 done
 ok "a limit on file sizes"
+
+env LD_PRELOAD="${sanitizer:+$sanitizer }$SHIM" HC_FAIL_SLOW=500 \
+    "$HYPERC" compress in -o out "${options[@]}" >"$stdout" 2>"$stderr" &
+process=$!
+until compgen -G "out.partial/model/*.safetensors" >/dev/null; do
+    kill -0 $process 2>/dev/null || fail "it ended before it wrote anything"
+    sleep 0.01
+done
+sleep 1 # all is coded, and waits for the disk
+kill -INT $process
+code=0
+wait $process || code=$?
+[ $code -eq 1 ] || fail "exit code $code after SIGINT"
+says "interrupted"
+absent out
+hyperc 0 compress in -o out "${options[@]}" --resume
+same whole out
+rm -r out
+ok "a slow disk, and SIGINT"
 
 mkdir disk
 if mount -t tmpfs -o size=100k none disk 2>/dev/null; then

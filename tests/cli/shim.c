@@ -13,6 +13,10 @@
  *
  * HC_FAIL_CLOCK    every look at the clock finds it three seconds later: what is done now and then is done each time
  *
+ * HC_FAIL_SLOW=N    what a file holds is synced (fdatasync) no sooner than after N milliseconds
+ *
+ * HC_FAIL_THREAD=N  the Nth thread cannot be made
+ *
  * Calls and allocations are counted as N = 0, and written to the file that HC_FAIL_COUNT names; with them, the number
  * of folders that were made, and not synced in their parents. Only opens for writing count, and closes of what they
  * opened. A descriptor that is closed twice ends the process with 125. The program must be linked to the C library
@@ -22,6 +26,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -37,8 +42,8 @@ enum { MOST_UNDOS = 4096, MOST_FOLDERS = 256 };
 
 void *__libc_malloc(size_t bytes);
 
-static atomic_ulong calls, allocations;
-static unsigned long fail_call, fail_allocation;
+static atomic_ulong calls, allocations, threads;
+static unsigned long fail_call, fail_allocation, fail_thread, slow;
 static bool fail_forever, disk_full, hurry;
 static struct stat parents[MOST_FOLDERS]; /* of new folders, until they are synced */
 static size_t parent_count;
@@ -58,6 +63,8 @@ __attribute__((constructor)) static void begin(void)
     how = text ? text : "";
     fail_call = number_of("HC_FAIL_CALL");
     fail_allocation = number_of("HC_FAIL_MALLOC");
+    fail_thread = number_of("HC_FAIL_THREAD");
+    slow = number_of("HC_FAIL_SLOW");
     hurry = getenv("HC_FAIL_CLOCK") != NULL;
     fail_forever = getenv("HC_FAIL_MALLOC_FOREVER") != NULL;
 }
@@ -246,6 +253,8 @@ int fsync(int fd)
 
 int fdatasync(int fd)
 {
+    if (ready && slow)
+        usleep((useconds_t)(1000 * slow));
     return sync_with(SYS_fdatasync, fd);
 }
 
@@ -302,6 +311,15 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     if (hurry && result == 0)
         now->tv_sec += 3 * ++looks;
     return result;
+}
+
+/* ---- Threads -------------------------------------------------------------------------------- */
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*work)(void *), void *argument)
+{
+    int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    return ready && ++threads == fail_thread ? EAGAIN : real(thread, attributes, work, argument);
 }
 
 /* ---- Memory: the C library's own allocator behind a counter --------------------------------- */

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compresses small models on one CPU, on one to four CUDA devices, on devices and a CPU together, and over processes
-# with two devices each: every file must be the same, byte for byte.
+# with two devices each: every file must be the same, byte for byte. Processes that have too few devices say so.
 #
 # usage: devices_compress.sh HYPERC MAKE_CHECKPOINT SCRATCH_DIRECTORY     (under the emulator, with four devices)
 # HYPERC_DATA: a folder with story260K/; by default ../shared/data, seen from the top of the sources. It, the model of
@@ -105,6 +105,21 @@ if [ -n "$ranks" ]; then
         first_has 70 85 $told --devices cuda:0 --speeds 300 : -n 1 $work --devices cuda:1
     }
     echo "shares by speed"
+    passed=$((passed + 1))
+fi
+
+# Processes that find a part of their devices, and one that finds none.
+if [ -n "$ranks" ]; then
+    CUEMU_DEVICES=3 as pair "$mpi" 2 "$hyperc" compress "$model" --method pair --loss-threshold 0 --devices "$ranks"
+    grep -q 'note: rank 1: cuda:3 fails, and the run goes on without it: there is no CUDA device 3: 3 are here' \
+        "$scratch/said" || { cat "$scratch/said"; echo "it is not said that a device is missing"; exit 1; }
+    code=0
+    CUEMU_DEVICES=1 "$mpi" 2 "$hyperc" compress "$model" -o "$scratch/none" --device cuda --quiet \
+        >"$scratch/said" 2>&1 || code=$?
+    [ $code -eq 1 ] && grep -q 'hyperc: rank 1: there is no CUDA device 1: 1 is here' "$scratch/said" ||
+        { cat "$scratch/said"; echo "exit code $code: two processes, one device"; exit 1; }
+    [ ! -e "$scratch/none" ] && [ ! -e "$scratch/none.partial" ] || { echo "a result was left behind"; exit 1; }
+    echo "said: two processes and too few devices"
     passed=$((passed + 1))
 fi
 rm -rf "$scratch"

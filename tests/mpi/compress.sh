@@ -147,12 +147,46 @@ in_1=nowhere over 2 -o none --quiet
 rank_says 1 "hyperc: rank 1: cannot open nowhere: No such file or directory"
 rank_says 0 "rank 1"
 refused "No such file or directory"
+"$PYTHON" - "$HYPERC" younger "$("$HYPERC" --version)" <<'PYTHON'
+import sys
+with open(sys.argv[1], "rb") as file:
+    program = file.read()
+version = sys.argv[3].split()[-1].encode()
+with open(sys.argv[2], "wb") as file:
+    file.write(program.replace(version, version[:-1] + b"9"))
+PYTHON
+chmod +x younger
+[ "$(./younger --version)" != "$("$HYPERC" --version)" ] || fail "the program of another version is of the same"
+program_1=./younger over 3 -o none --quiet
+refused "rank 1 and rank 0 do not see the same: the version of hyperc"
 for command in "decompress window -o none" "inspect window" "verify window" "plan in"; do
     # shellcheck disable=SC2086 # words
     ! mpirun -n 2 "$HYPERC" $command >"$stdout" 2>"$stderr" || fail "$command works over ranks"
     [ "$(grep -c "it is to be started without mpirun" "$stderr")" -eq 1 ] || fail "$command does not say why not"
 done
-ok "other inputs and options, and commands that do nothing over ranks"
+ok "other inputs, options and versions, and commands that do nothing over ranks"
+
+# ---- A first rank that waits for its disk longer than the timeout is not lost, and hears what happens
+# faulty PROGRAM KNOB: the program under the shim
+faulty()
+{
+    printf '#!/bin/sh\nexec env LD_PRELOAD="%s" %s "%s" "$@"\n' "${sanitizer:+$sanitizer }$SHIM" "$2" "$HYPERC" >"$1"
+    chmod +x "$1"
+}
+# Three times in a row, which is more than the timeout and the 2 s for an answer.
+faulty slow HC_FAIL_SLOW=1500
+program_0=./slow over 3 -o slowly --quiet --timeout 2
+[ $code -eq 0 ] || { cat said.*; fail "a slow disk: exit code $code"; }
+same window slowly
+ok "a slow disk"
+
+# ---- Joining takes a thread
+faulty alone HC_FAIL_THREAD=1
+program_1=./alone over 2 -o none --quiet
+[ $code -ne 0 ] || fail "it works without a thread"
+rank_says 1 "hyperc: no memory for the thread that begins and ends MPI, or too many threads"
+absent none none.partial
+ok "a thread that cannot be made"
 
 # ---- An earlier run is finished by another number of ranks; a finished one needs nothing
 checkpoint long --model stories-15m --shard-size 2MB

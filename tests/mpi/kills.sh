@@ -1,17 +1,40 @@
 #!/usr/bin/env bash
-# A rank is killed at a random moment, twenty times: the others end within the time, nothing is lost, and another number
-# of ranks finishes the run, byte for byte. So with a rank that is stopped.
+# A rank is killed at a random moment, again and again, by turns with each method: the others end within the time, nothing
+# is lost, and another number of ranks finishes the run, byte for byte. So with a rank that is stopped.
 #
-# usage: kills.sh [SEED]
+# usage: kills.sh [SEED]              twenty of two to four ranks
+#        kills.sh --devices [SEED]    six of two ranks with two CUDA devices each (under the emulator, with six devices)
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
+devices=no enough=20 most=3 from=
+if [ "${1:-}" = --devices ]; then
+    # The time until tensors are done is long, and is that of any rank.
+    devices=yes enough=6 most=2 from=out.partial/model/model-00003-of-00011.safetensors
+    shift
+fi
 RANDOM=${1:-1}
 
-checkpoint in --model stories-15m --shard-size 2MB
+if [ $devices = yes ]; then
+    checkpoint in --model tiny --shard-size 50000
+else
+    checkpoint in --model stories-15m --shard-size 2MB
+fi
 export INPUT=in
-what=(--method pair --tier c --only '*layers*' --quiet)
-options=(-o out --threads 1 --resume "${what[@]}")
-hyperc 0 compress in -o whole "${what[@]}"
+methods=(pair window)
+declare -A took # milliseconds that a run takes, at most
+
+# choose METHOD: what is to be done, and how ranks do it
+choose()
+{
+    method=$1
+    case $method in
+    pair) what=(--method pair --tier c --only '*layers*' --quiet) ;;
+    window) what=(--method window --window 8 --moments none --only '*layers*' --quiet) ;;
+    esac
+    [ "$devices.$method" != yes.window ] || what+=(--keep '*layers.[34]*' --keep '*self_attn*') # an emulator is slow
+    options=(-o out --threads 1 --resume "${what[@]}")
+    [ $devices = no ] || options+=(--devices "cuda,cuda")
+}
 
 # milliseconds TEXT
 nap()
@@ -22,11 +45,16 @@ now()
 {
     echo $(($(date +%s%N) / 1000000))
 }
-begin=$(now)
-over 3 "${options[@]}"
-[ $code -eq 0 ] || fail "exit code $code"
-same whole out
-took=$(($(now) - begin))
+for method in "${methods[@]}"; do
+    choose "$method"
+    hyperc 0 compress in -o "whole.$method" "${what[@]}"
+    rm -rf out
+    begin=$(now)
+    over $most "${options[@]}"
+    [ $code -eq 0 ] || { cat said.*; fail "$method: exit code $code"; }
+    took[$method]=$(($(now) - begin))
+    same "whole.$method" out
+done
 
 # Whether one of so many ranks has not ended.
 some_live()
@@ -70,38 +98,55 @@ strike()
     wait $job || code=$?
 }
 
-kills=0 rounds=0
-while [ $kills -lt 20 ]; do
+# Ranks for a run that had so many.
+other_ranks()
+{
+    local ranks=$((RANDOM % 3 + 1))
+    [ $ranks -ne "$1" ] || ranks=$((ranks % 3 + 1))
+    echo $ranks
+}
+
+kills=0 rounds=0 begun=0
+while [ $kills -lt $enough ]; do
     rounds=$((rounds + 1))
-    [ $rounds -lt 100 ] || fail "no end in sight"
+    [ $rounds -lt $((5 * enough)) ] || fail "no end in sight"
     rm -rf out out.partial
-    ranks=$((RANDOM % 3 + 2))
-    victim=$((RANDOM % ranks))
-    strike KILL $ranks $victim $((RANDOM % took))
-    [ ! -e out ] || same whole out # there only as a whole
+    choose "${methods[kills % ${#methods[@]}]}"
+    ranks=2
+    [ $devices = yes ] || ranks=$((RANDOM % 3 + 2))
+    victim=$((RANDOM % ranks)) moment=$((RANDOM % took[$method]))
+    strike KILL $ranks $victim $moment $from
+    [ ! -e out ] || same "whole.$method" out # there only as a whole
     if [ $struck = no ] || [ $code -eq 0 ]; then
-        same whole out
+        same "whole.$method" out
+        took[$method]=$((moment + 1)) # or less
         continue
     fi
     kills=$((kills + 1))
+    ! sed -n 2p out.partial/journal 2>/dev/null | grep -q . || begun=$((begun + 1))
     for rank in $(seq 0 $((ranks - 1))); do
         [ $victim -eq "$rank" ] || [ ! -s "said.$rank" ] || rank_says "$rank" "rank $victim"
     done
-    over $((RANDOM % 3 + 1)) "${options[@]}"
+    over "$(other_ranks $ranks)" "${options[@]}"
     [ $code -eq 0 ] || { cat said.*; fail "--resume: exit code $code"; }
-    same whole out
+    same "whole.$method" out
     absent out.partial
 done
-ok "a rank killed $kills times in $rounds runs: each was finished, byte for byte"
+[ $begun -gt 0 ] || fail "no kill came after the first tensors"
+ok "a rank killed $kills times in $rounds runs, $begun with tensors in the journal: each was finished, byte for byte"
+[ $devices = no ] || { finish; exit; }
 
-rm -rf out
-strike STOP 3 1 $((took / 10)) out.partial/journal
-[ $struck = yes ] || fail "there was nobody to stop"
-[ $code -ne 0 ] || fail "it went on without rank 1"
+choose pair
+struck=no
+while [ $struck = no ]; do
+    rm -rf out out.partial
+    strike STOP 3 1 $((RANDOM % 100)) out.partial/journal
+done
+[ "$code" -ne 0 ] || fail "it went on without rank 1"
 absent out
 rank_says 0 "rank 1"
 kill -KILL "$(cat pid.1)" 2>/dev/null || true
 over 2 "${options[@]}"
-same whole out
+same whole.pair out
 ok "a rank that is stopped is named, and the others end in time"
 finish

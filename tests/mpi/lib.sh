@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../cli/lib.sh"
 here=$here/../cli
 
-# What a rank runs: it says who it is, so that it can be found, and may differ from the others by IN_RANK (an input)
-# and WITH_RANK (options).
+# What a rank runs: it says who it is, so that it can be found, and may differ from the others by in_RANK (an input),
+# with_RANK (options) and program_RANK.
 cat >"$scratch/rank.sh" <<'END'
 rank=$OMPI_COMM_WORLD_RANK
 echo $$ >"$SCRATCH/pid.$rank"
@@ -13,8 +13,10 @@ input=in_$rank
 eval "input=\${$input:-\$INPUT}"
 with=with_$rank
 eval "with=\${$with:-}"
+program=program_$rank
+eval "program=\${$program:-\$HYPERC}"
 # shellcheck disable=SC2086 # options and their values
-exec "$HYPERC" compress "$input" "$@" $with 2>"$SCRATCH/said.$rank"
+exec "$program" compress "$input" "$@" $with 2>"$SCRATCH/said.$rank"
 END
 export SCRATCH="$scratch" HYPERC
 

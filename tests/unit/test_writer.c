@@ -3,6 +3,7 @@
 #include "scratch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "meter.h"
 #include "writer.h"
 
 enum { MEBIBYTE = 1 << 20 };
@@ -62,7 +64,15 @@ struct bench {
     struct hc_journal journal;
     struct hc_writer *writer;
     struct hc_error error;
+    atomic_int attended; /* how often */
+    int patience;        /* how often it attends before it fails */
 };
+
+static hc_status attend(void *user, struct hc_error *error)
+{
+    struct bench *bench = user;
+    return bench->attended++ < bench->patience ? HC_OK : hc_fail(error, HC_ERR_RANKS, "rank 1 is gone");
+}
 
 static void expect_ok(struct bench *bench, hc_status status)
 {
@@ -72,12 +82,12 @@ static void expect_ok(struct bench *bench, hc_status status)
 static void set_up(struct bench *bench)
 {
     json_t *identity = json_object();
-    *bench = (struct bench){.error = {""}};
+    *bench = (struct bench){.error = {""}, .patience = INT_MAX};
     scratch_make(&bench->scratch);
     expect_ok(bench,
               hc_journal_open(&bench->journal, scratch_at(&bench->scratch, "journal"), true, identity, &bench->error));
     expect_ok(bench, hc_journal_commit(&bench->journal, &bench->error));
-    expect_ok(bench, hc_writer_begin(&bench->writer, &bench->journal, &bench->error));
+    expect_ok(bench, hc_writer_begin(&bench->writer, &bench->journal, attend, bench, &bench->error));
     expect_ok(bench, hc_writer_open(bench->writer, scratch_at(&bench->scratch, "file"), true, &bench->error));
     json_decref(identity);
 }
@@ -205,5 +215,53 @@ Test(writer, a_failed_sync, .timeout = 60)
     cr_assert_eq(hc_writer_end(bench.writer, &bench.error), HC_ERR_IO);
     cr_assert_not_null(strstr(bench.error.text, "file: cannot write to the disk"), "%s", bench.error.text);
     cr_assert_eq(recorded(&bench), 0, "what may be lost is not recorded");
+    tear_down(&bench);
+}
+
+/* A record whose data the disk does not take yet. */
+static void begin_stuck(struct bench *bench, int patience)
+{
+    set_up(bench);
+    set_stuck(true);
+    bench->patience = patience;
+    expect_ok(bench, write_word(bench, 0));
+    expect_ok(bench, record(bench, 0));
+    expect_ok(bench, hc_writer_commit(bench->writer, &bench->error));
+    wait_until_stuck();
+}
+
+static void expect_patience_ends(struct bench *bench, hc_status status, double begin)
+{
+    cr_assert_eq(status, HC_ERR_RANKS);
+    cr_assert_str_eq(bench->error.text, "rank 1 is gone");
+    cr_assert_eq(bench->attended, bench->patience + 1);
+    cr_assert_lt(hc_now() - begin, 10, "%d times took %g s", bench->patience, hc_now() - begin);
+    set_stuck(false);
+    expect_ok(bench, hc_writer_end(bench->writer, &bench->error));
+    cr_assert_eq(recorded(bench), 1, "what was told before is done all the same");
+    cr_assert_eq(bench->attended, bench->patience + 1, "the end attends");
+}
+
+Test(writer, attends_while_it_waits_to_the_end, .timeout = 60)
+{
+    struct bench bench;
+    begin_stuck(&bench, 5);
+    double begin = hc_now();
+    hc_status status = hc_writer_wait(bench.writer, &bench.error);
+    cr_assert_gt(hc_now() - begin, 0.4, "it attends all the time");
+    expect_patience_ends(&bench, status, begin);
+    tear_down(&bench);
+}
+
+Test(writer, attends_while_it_waits_for_room, .timeout = 60)
+{
+    struct bench bench;
+    char *data = calloc(1, HC_WRITER_BYTES);
+    cr_assert_not_null(data);
+    begin_stuck(&bench, 5);
+    double begin = hc_now();
+    hc_status status = hc_writer_write(bench.writer, 4, data, HC_WRITER_BYTES, &bench.error);
+    expect_patience_ends(&bench, status, begin);
+    free(data);
     tear_down(&bench);
 }
