@@ -5,7 +5,8 @@
 #        scale.sh --held HYPERC SCALE
 #   Prints the table. --write puts it into bench/results/scale.csv and draws docs/scaling.svg from it. BUILD: where the
 #   programs are, default build/release. --held compresses the 260K story model, and holds the prediction against
-#   what 1 to 4 emulated devices have of it, and 12, more than `down` has Hadamard blocks; it lies in $HYPERC_DATA, or ../shared/data.
+#   what 1 to 4 emulated devices have of it, and 12, more than its down has Hadamard blocks; it lies in $HYPERC_DATA, or
+#   ../shared/data.
 #   Exit: 0 sound, 1 failed or different, 77 not run (no story model, no emulator).
 set -euo pipefail
 cd "$(dirname "$0")/.."

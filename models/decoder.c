@@ -2,7 +2,8 @@
  * (Touvron et al., arXiv 2302.13971; what its descendants add is marked).
  *
  * Every rank runs it with what it has of the network (share.h). Where tensors are split, activations are the same on
- * all of them but between the rows of one matrix and the columns of the next.
+ * all of them but between the rows of one matrix and the columns of the next; or, where that is cut by rows, until they
+ * are gathered.
  */
 #include "decoder.h"
 
