@@ -331,17 +331,25 @@ static double kernel_seconds(const struct hc_decoder *decoder)
     return (OF_LAYER * decoder->layers + OTHERS) * kernel_gap;
 }
 
-/* The embedding, what o and down give, the attended heads where o is cut by rows, and 8 bytes of every rank for the
- * token. */
+/* Of a matrix by columns, the sum of what it gives; by rows, what it reads, and what it gives. */
+static double matrix_exchange(const struct scale_machine *machine, const struct hc_decoder *decoder,
+                              enum hc_layer_matrix which, bool by_rows, unsigned devices)
+{
+    const struct hc_matrix_shape shape = hc_layer_matrix_shape(decoder, which);
+    if (!by_rows)
+        return scale_all_reduce(machine, devices, 4.0 * shape.rows);
+    return scale_all_gather(machine, devices, 4.0 * shape.columns) +
+           scale_all_gather(machine, devices, 4.0 * shape.rows);
+}
+
+/* The embedding, o and down, and 8 bytes of every rank for the token. */
 static double tensor_exchanges(const struct scale_machine *machine, const struct hc_decoder *decoder,
                                const struct hc_share *share)
 {
     const unsigned devices = (unsigned)share->ranks;
-    const double width = 4.0 * decoder->width, heads = 4.0 * decoder->heads * decoder->head_width;
-    double layer = 2 * scale_all_reduce(machine, devices, width);
-    if (share->output_by_rows)
-        layer += scale_all_reduce(machine, devices, heads);
-    return decoder->layers * layer + scale_all_reduce(machine, devices, width) +
+    const double layer = matrix_exchange(machine, decoder, HC_OUTPUT, share->output_by_rows, devices) +
+                         matrix_exchange(machine, decoder, HC_DOWN, share->down_by_rows, devices);
+    return decoder->layers * layer + scale_all_reduce(machine, devices, 4.0 * decoder->width) +
            scale_all_reduce(machine, devices, 8.0 * devices);
 }
 

@@ -5,7 +5,8 @@
 #        scale.sh --held HYPERC SCALE
 #   Prints the table. --write puts it into bench/results/scale.csv and draws docs/scaling.svg from it. BUILD: where the
 #   programs are, default build/release. --held compresses the 260K story model, and holds the prediction against
-#   what 1 to 4 emulated devices have of it; it lies in $HYPERC_DATA, or ../shared/data.
+#   what 1 to 4 emulated devices have of it, and 12, more than its down has Hadamard blocks; it lies in $HYPERC_DATA, or
+#   ../shared/data.
 #   Exit: 0 sound, 1 failed or different, 77 not run (no story model, no emulator).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,10 +37,11 @@ fi
 story=${HYPERC_DATA:-../shared/data}/story260K
 [ -d "$story" ] || { echo "not run: no story model"; exit 77; }
 "$1" compress "$story" -o "$scratch/model" --quiet >"$scratch/log" || { cat "$scratch/log"; exit 1; }
-for devices in 1 2 3 4; do
+for devices in 1 2 3 4 12; do
     for split in tensors layers; do
+        [ $devices = 12 ] && [ $split = layers ] && continue # it has 5
         echo "--devices $devices --split $split"
-        CUEMU_DEVICES=4 tests/cuda/run.sh --emulator "$2" --memory "$scratch/model" --context 512 --held \
+        CUEMU_DEVICES=12 tests/cuda/run.sh --emulator "$2" --memory "$scratch/model" --context 512 --held \
             --devices $devices --split $split
     done
 done

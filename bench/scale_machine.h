@@ -137,6 +137,14 @@ static inline unsigned scale_depth(unsigned count)
     return depth;
 }
 
+/* Bytes per second, of the slowest link on the way through all devices. */
+static inline double scale_slowest(const struct scale_machine *machine, unsigned devices)
+{
+    const unsigned hosts = scale_hosts(devices);
+    const double inside = scale_ring * machine->nvlink, outside = machine->infiniband * (devices / hosts);
+    return (hosts > 1 && outside < inside ? outside : inside) * scale_little * SCALE_GIGA;
+}
+
 /* All-reduce of little data that lies on the devices: along the NVLinks of every host, and by a tree between hosts. */
 static inline double scale_all_reduce(const struct scale_machine *machine, unsigned devices, double bytes)
 {
@@ -145,9 +153,18 @@ static inline double scale_all_reduce(const struct scale_machine *machine, unsig
     const unsigned hosts = scale_hosts(devices), of_host = devices / hosts;
     const double hop = scale_hop * (hosts > 1 ? scale_hop_of_many : 1);
     const double latency = scale_call + 2 * ((of_host - 1) * hop + scale_depth(hosts) * scale_net_hop);
-    const double inside = scale_ring * machine->nvlink, outside = machine->infiniband * of_host;
-    const double slowest = (hosts > 1 && outside < inside ? outside : inside) * scale_little * SCALE_GIGA;
-    return latency * SCALE_MICRO + 2.0 * (devices - 1) / devices * bytes / slowest;
+    return latency * SCALE_MICRO + 2.0 * (devices - 1) / devices * bytes / scale_slowest(machine, devices);
+}
+
+/* All-gather of little data that lies on the devices, `bytes` of all of them: in a ring, which goes through all. */
+static inline double scale_all_gather(const struct scale_machine *machine, unsigned devices, double bytes)
+{
+    if (devices == 1)
+        return 0;
+    const unsigned hosts = scale_hosts(devices);
+    const double hop = scale_hop * (hosts > 1 ? scale_hop_of_many : 1);
+    const double latency = scale_call + (devices - hosts) * hop + (hosts - 1) * scale_net_hop;
+    return latency * SCALE_MICRO + (devices - 1.0) / devices * bytes / scale_slowest(machine, devices);
 }
 
 /* To the next device: of the same host, or of another one. */

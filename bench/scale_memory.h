@@ -136,7 +136,6 @@ static inline uint64_t scale_activation_bytes(const struct hc_share *share, cons
     const struct hc_decoder local = hc_share_decoder(share, whole);
     const uint64_t queries = (uint64_t)local.heads * local.head_width;
     const uint64_t keys = (uint64_t)local.key_value_heads * local.head_width;
-    const uint64_t gathered = share->output_by_rows ? (uint64_t)whole->heads * whole->head_width : 0;
     const uint64_t widths[] = {local.width,
                                local.width,
                                queries,
@@ -146,8 +145,8 @@ static inline uint64_t scale_activation_bytes(const struct hc_share *share, cons
                                local.inner_width,
                                local.inner_width,
                                local.head_width,
-                               gathered,
-                               share->output.count};
+                               hc_share_gathered(share, whole),
+                               share->rows.count};
     struct hc_arena arena = {.alignment = 64};
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
         hc_arena_take(&arena, n * widths[i] * sizeof(float));
@@ -231,6 +230,7 @@ static inline uint64_t scale_workspace_bytes(const struct hc_share *share, const
                                product.sums,
                                setting->context * sizeof(uint32_t),
                                n * sizeof(int32_t),
+                               n * hc_share_gathered(share, whole) * sizeof(float),
                                2 * blocks * TOP_K * sizeof(uint64_t)};
     struct hc_arena arena = {.alignment = 256};
     for (unsigned i = 0; i < INPUTS; i++) {

@@ -101,6 +101,41 @@ hc_status hc_nccl_receive(struct ncclComm *nccl, const struct hc_cuda_device *de
     return check(device, nccl, ncclRecv(x, n, ncclFloat32, from, nccl, device->stream), "ncclRecv", error);
 }
 
+static bool are_even(const struct hc_cuda_parts *parts)
+{
+    for (int r = 1; r < parts->ranks; r++)
+        if (parts->widths[r] != parts->widths[0])
+            return false;
+    return true;
+}
+
+/* Every part from its rank, in one launch. */
+static hc_status broadcast_parts(struct ncclComm *nccl, const struct hc_cuda_device *device,
+                                 const struct hc_cuda_parts *parts, float *all, struct hc_error *error)
+{
+    hc_status status = check(device, nccl, ncclGroupStart(), "ncclGroupStart", error);
+    if (status != HC_OK)
+        return status;
+    for (int r = 0; status == HC_OK && r < parts->ranks; all += hc_cuda_part(parts, r++))
+        if (parts->widths[r] > 0)
+            status = check(device, nccl,
+                           ncclBroadcast(r == parts->rank ? parts->mine : all, all, hc_cuda_part(parts, r), ncclFloat32,
+                                         r, nccl, device->stream),
+                           "ncclBroadcast", error);
+    ncclResult_t end = ncclGroupEnd(); /* also after a failure */
+    return status == HC_OK ? check(device, nccl, end, "ncclGroupEnd", error) : status;
+}
+
+hc_status hc_nccl_all_gather(struct ncclComm *nccl, const struct hc_cuda_device *device,
+                             const struct hc_cuda_parts *parts, float *all, struct hc_error *error)
+{
+    if (!are_even(parts))
+        return broadcast_parts(nccl, device, parts, all, error);
+    return check(device, nccl,
+                 ncclAllGather(parts->mine, all, hc_cuda_part(parts, 0), ncclFloat32, nccl, device->stream),
+                 "ncclAllGather", error);
+}
+
 hc_status hc_nccl_fault(struct ncclComm *nccl, const struct hc_cuda_device *device, struct hc_error *error)
 {
     ncclResult_t result = ncclSuccess;

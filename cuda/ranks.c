@@ -3,6 +3,7 @@
 #include "runtime.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 /* Seconds: a token's work is shorter than SPIN, so that sleeping does not add to it; then the others are asked for. */
@@ -26,6 +27,8 @@ static struct text name_of(const struct hc_cuda_rank_operation *what)
         snprintf(name.text, sizeof name.text, "the meeting of the GPUs");
     else if (what->kind == HC_CUDA_ALL_REDUCE)
         snprintf(name.text, sizeof name.text, "the sum of %zu activations", what->n);
+    else if (what->kind == HC_CUDA_GATHER)
+        snprintf(name.text, sizeof name.text, "the gathering of %zu activations", what->n);
     else
         snprintf(name.text, sizeof name.text, "%zu activations %s rank %d", what->n,
                  what->kind == HC_CUDA_SEND ? "to" : "from", what->other);
@@ -52,9 +55,36 @@ static hc_status synchronize(struct hc_cuda_device *device, struct hc_error *err
     return hc_cuda_check(device, cudaStreamSynchronize(device->stream), "cudaStreamSynchronize", error);
 }
 
-static hc_status exchange_on_host(struct hc_comm *comm, const struct hc_cuda_rank_operation *what, void *x,
+/* What this rank gives away, and where it lies among what is exchanged. */
+struct given {
+    const float *from;
+    size_t first, n;
+};
+
+static struct given given_by(const struct hc_cuda_rank_operation *what, const float *x)
+{
+    const struct hc_cuda_parts *parts = &what->parts;
+    if (what->kind != HC_CUDA_GATHER)
+        return (struct given){x, 0, what->kind == HC_CUDA_RECEIVE ? 0 : what->n};
+    struct given mine = {parts->mine, 0, hc_cuda_part(parts, parts->rank)};
+    for (int r = 0; r < parts->rank; r++)
+        mine.first += hc_cuda_part(parts, r);
+    return mine;
+}
+
+static hc_status gather_on_host(struct hc_cuda_ranks *ranks, const struct hc_cuda_rank_operation *what, float *x,
+                                struct hc_error *error)
+{
+    for (int r = 0; r < ranks->comm->ranks; r++)
+        ranks->bytes[r] = hc_cuda_part(&what->parts, r) * sizeof *x;
+    return hc_comm_all_gather(ranks->comm, x + given_by(what, x).first, x, ranks->bytes, name_of(what).text, error);
+}
+
+static hc_status exchange_on_host(struct hc_cuda_ranks *ranks, const struct hc_cuda_rank_operation *what,
                                   struct hc_error *error)
 {
+    struct hc_comm *comm = ranks->comm;
+    void *x = ranks->host;
     const struct text name = name_of(what);
     const size_t bytes = what->n * sizeof(float);
     switch (what->kind) {
@@ -62,6 +92,8 @@ static hc_status exchange_on_host(struct hc_comm *comm, const struct hc_cuda_ran
         return comm->table->send(comm, what->other, x, bytes, name.text, error);
     case HC_CUDA_RECEIVE:
         return comm->table->receive(comm, what->other, x, bytes, name.text, error);
+    case HC_CUDA_GATHER:
+        return gather_on_host(ranks, what, x, error);
     default:
         return hc_comm_all_reduce(comm, x, what->n, HC_SUM_F32, name.text, error);
     }
@@ -71,14 +103,17 @@ static hc_status through_host(struct hc_cuda_ranks *ranks, struct hc_cuda_device
                               const struct hc_cuda_rank_operation *what, float *x, struct hc_error *error)
 {
     const size_t bytes = what->n * sizeof *x;
+    const struct given given = given_by(what, x);
     hc_status status;
     HC_TRY(synchronize(device, error));
     HC_TRY(make_room(ranks, device, bytes, error));
-    if (what->kind != HC_CUDA_RECEIVE)
-        HC_TRY(hc_cuda_check(device, cudaMemcpyAsync(ranks->host, x, bytes, cudaMemcpyDeviceToHost, device->stream),
+    if (given.n > 0)
+        HC_TRY(hc_cuda_check(device,
+                             cudaMemcpyAsync((float *)ranks->host + given.first, given.from, given.n * sizeof *x,
+                                             cudaMemcpyDeviceToHost, device->stream),
                              "cudaMemcpyAsync from the device", error));
     HC_TRY(synchronize(device, error));
-    HC_TRY(exchange_on_host(ranks->comm, what, ranks->host, error));
+    HC_TRY(exchange_on_host(ranks, what, error));
     if (what->kind != HC_CUDA_SEND)
         HC_TRY(hc_cuda_check(device, cudaMemcpyAsync(x, ranks->host, bytes, cudaMemcpyHostToDevice, device->stream),
                              "cudaMemcpyAsync to the device", error));
@@ -200,6 +235,8 @@ static hc_status queue(const struct hc_cuda_ranks *ranks, const struct hc_cuda_d
         return hc_nccl_send(ranks->nccl, device, what->other, x, what->n, error);
     case HC_CUDA_RECEIVE:
         return hc_nccl_receive(ranks->nccl, device, what->other, x, what->n, error);
+    case HC_CUDA_GATHER:
+        return hc_nccl_all_gather(ranks->nccl, device, &what->parts, x, error);
     default:
         return hc_nccl_all_reduce(ranks->nccl, device, x, what->n, error);
     }
@@ -256,6 +293,9 @@ hc_status hc_cuda_ranks_join(struct hc_cuda_ranks *ranks, struct hc_cuda_device 
 {
     bool direct;
     *ranks = (struct hc_cuda_ranks){.comm = comm};
+    ranks->bytes = malloc((size_t)comm->ranks * sizeof *ranks->bytes);
+    if (!ranks->bytes)
+        return hc_no_memory(error);
     hc_status status = hc_cuda_device_enter(device, error);
     if (status == HC_OK)
         status = hc_runtime_direct(comm, hc_nccl_is_here(), &direct, error);
@@ -287,6 +327,7 @@ void hc_cuda_ranks_leave(struct hc_cuda_ranks *ranks, struct hc_cuda_device *dev
 {
     hc_nccl_close(ranks->nccl, device->poisoned || (ranks->comm && is_broken(ranks->comm)));
     hc_cuda_free_pinned(device, ranks->host);
+    free(ranks->bytes);
     for (unsigned i = 0; i < HC_CUDA_MARKS && ranks->marks[i]; i++)
         cudaEventDestroy(ranks->marks[i]);
     *ranks = (struct hc_cuda_ranks){.comm = NULL};

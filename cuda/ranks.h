@@ -9,9 +9,16 @@ enum { HC_CUDA_MARKS = 512 /* more exchanges than a step has */ };
 
 /* What ranks do together: float32 on the device. */
 struct hc_cuda_rank_operation {
-    enum { HC_CUDA_MEET /* once, before all others */, HC_CUDA_ALL_REDUCE, HC_CUDA_SEND, HC_CUDA_RECEIVE } kind;
-    int other; /* who receives it, or sends it */
-    size_t n;
+    enum {
+        HC_CUDA_MEET /* once, before all others */,
+        HC_CUDA_ALL_REDUCE,
+        HC_CUDA_GATHER,
+        HC_CUDA_SEND,
+        HC_CUDA_RECEIVE
+    } kind;
+    int other;                  /* who receives it, or sends it */
+    size_t n;                   /* of a gathering: of all ranks */
+    struct hc_cuda_parts parts; /* of a gathering */
 };
 
 struct hc_cuda_ranks {
@@ -19,6 +26,7 @@ struct hc_cuda_ranks {
     struct ncclComm *nccl;              /* NULL: through the host */
     void *host;                         /* pinned, for that */
     size_t room;                        /* of it, in bytes */
+    size_t *bytes;                      /* of every rank, in a gathering there */
     struct hc_cuda_rank_operation last; /* that was queued */
     cudaEvent_t marks[HC_CUDA_MARKS];   /* behind exchanges since the last wait; NULL: not yet needed */
     unsigned marked, passed;            /* of them */
@@ -31,6 +39,7 @@ hc_status hc_cuda_ranks_join(struct hc_cuda_ranks *ranks, struct hc_cuda_device 
                              struct hc_error *error);
 /* Whether what they do may be recorded. */
 bool hc_cuda_ranks_record(const struct hc_cuda_ranks *ranks);
+/* x: what it is about; of a gathering, all parts, one behind the other. */
 hc_status hc_cuda_ranks_exchange(struct hc_cuda_ranks *ranks, struct hc_cuda_device *device,
                                  const struct hc_cuda_rank_operation *what, float *x, struct hc_error *error);
 

@@ -193,6 +193,7 @@ static void lay_out(struct hc_cuda_runtime *cuda, const struct hc_needs *needs, 
     cuda->positions = hc_arena_take(arena, needs->context * sizeof *cuda->positions);
     cuda->first = hc_arena_take(arena, sizeof *cuda->first);
     cuda->tokens = hc_arena_take(arena, needs->n * sizeof *cuda->tokens);
+    cuda->parts = hc_arena_take(arena, (size_t)needs->n * needs->gathered * sizeof *cuda->parts);
     cuda->faults = hc_arena_take(arena, sizeof *cuda->faults);
     cuda->uniform = hc_arena_take(arena, sizeof *cuda->uniform);
     cuda->chosen = hc_arena_take(arena, sizeof *cuda->chosen);
@@ -429,6 +430,12 @@ static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
     hc_cuda_note(cuda, hc_add_cuda(x, y, n, cuda->device.stream), "add");
 }
 
+static void clear(struct hc_runtime *runtime, float *x, size_t n)
+{
+    struct hc_cuda_runtime *cuda = cuda_of(runtime);
+    hc_cuda_note(cuda, cudaMemsetAsync(x, 0, n * sizeof *x, cuda->device.stream), "cudaMemsetAsync");
+}
+
 /* ---- Between ranks -------------------------------------------------------------------------- */
 
 /* After a failure nothing is exchanged: `finish` tells, and the others hear of it. */
@@ -444,30 +451,47 @@ static void exchange(struct hc_runtime *runtime, const struct hc_cuda_rank_opera
 
 static void all_reduce(struct hc_runtime *runtime, float *x, size_t n)
 {
-    exchange(runtime, &(struct hc_cuda_rank_operation){HC_CUDA_ALL_REDUCE, -1, n}, x);
+    exchange(runtime, &(struct hc_cuda_rank_operation){.kind = HC_CUDA_ALL_REDUCE, .n = n}, x);
 }
 
 /* Only read. */
 static void send(struct hc_runtime *runtime, int to, const float *x, size_t n)
 {
-    exchange(runtime, &(struct hc_cuda_rank_operation){HC_CUDA_SEND, to, n}, (float *)(uintptr_t)x);
+    exchange(runtime, &(struct hc_cuda_rank_operation){.kind = HC_CUDA_SEND, .other = to, .n = n},
+             (float *)(uintptr_t)x);
 }
 
 static void receive(struct hc_runtime *runtime, int from, float *x, size_t n)
 {
-    exchange(runtime, &(struct hc_cuda_rank_operation){HC_CUDA_RECEIVE, from, n}, x);
+    exchange(runtime, &(struct hc_cuda_rank_operation){.kind = HC_CUDA_RECEIVE, .other = from, .n = n}, x);
 }
 
-static void place(struct hc_runtime *runtime, const float *x, uint32_t n, uint32_t width, float *to, uint32_t to_width,
-                  uint32_t first)
+/* Rank by rank, n rows of each become n rows of all. */
+static void put_together(struct hc_cuda_runtime *cuda, const struct hc_cuda_parts *parts, size_t row, float *all)
+{
+    const float *from = cuda->parts;
+    for (int r = 0; r < parts->ranks; from += hc_cuda_part(parts, r), all += parts->widths[r++]) {
+        const size_t bytes = parts->widths[r] * sizeof *all;
+        if (bytes > 0)
+            hc_cuda_note(cuda,
+                         cudaMemcpy2DAsync(all, row * sizeof *all, from, bytes, bytes, parts->rows,
+                                           cudaMemcpyDeviceToDevice, cuda->device.stream),
+                         "cudaMemcpy2DAsync");
+    }
+}
+
+static void gather(struct hc_runtime *runtime, const float *x, uint32_t n, const uint32_t *widths, float *all)
 {
     struct hc_cuda_runtime *cuda = cuda_of(runtime);
-    const size_t row = width * sizeof *x, to_row = to_width * sizeof *to;
-    hc_cuda_note(cuda, cudaMemsetAsync(to, 0, n * to_row, cuda->device.stream), "cudaMemsetAsync");
-    if (width > 0)
-        hc_cuda_note(
-            cuda, cudaMemcpy2DAsync(to + first, to_row, x, row, row, n, cudaMemcpyDeviceToDevice, cuda->device.stream),
-            "cudaMemcpy2DAsync");
+    const struct hc_comm *comm = cuda->ranks.comm;
+    struct hc_cuda_rank_operation what = {.kind = HC_CUDA_GATHER, .parts = {x, widths, n, comm->rank, comm->ranks}};
+    size_t row = 0;
+    for (int r = 0; r < comm->ranks; r++)
+        row += widths[r];
+    what.n = n * row;
+    exchange(runtime, &what, n > 1 ? cuda->parts : all);
+    if (n > 1)
+        put_together(cuda, &what.parts, row, all);
 }
 
 /* ---- Choices -------------------------------------------------------------------------------- */
@@ -589,10 +613,11 @@ static const struct hc_runtime_table table = {
     .attend = attend,
     .gate = gate,
     .add = add,
+    .clear = clear,
     .all_reduce = all_reduce,
     .send = send,
     .receive = receive,
-    .place = place,
+    .gather = gather,
     .choose = choose,
     .finish = finish,
 };

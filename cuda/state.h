@@ -47,6 +47,7 @@ struct hc_cuda_runtime {
     uint32_t *positions; /* 0, 1, 2 .. */
     uint32_t *first;     /* of a recorded step */
     int32_t *tokens;     /* of a step */
+    float *parts;        /* what ranks have gathered, one behind the other */
     struct hc_cuda_faults *faults;
     double *uniform; /* of a choice, and */
     int32_t *chosen; /* its token */

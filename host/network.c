@@ -274,16 +274,36 @@ static void give_back_memory(void)
 
 /* ---- Ranks ---------------------------------------------------------------------------------- */
 
+static hc_status make_widths(struct hc_network *network, size_t ranks, struct hc_error *error)
+{
+    enum { WIDTHS = 4 };
+    network->logits_of = calloc(WIDTHS * ranks, sizeof *network->logits_of);
+    if (!network->logits_of)
+        return hc_no_memory(error);
+    network->heads_of = network->logits_of + ranks;
+    network->inner_of = network->heads_of + ranks;
+    network->rows_of = network->inner_of + ranks;
+    return HC_OK;
+}
+
+static void note_widths(struct hc_network *network, const struct hc_share *share)
+{
+    network->logits_of[share->rank] = share->decides ? share->vocabulary.count : 0;
+    network->heads_of[share->rank] = share->heads.count * network->whole.head_width;
+    network->inner_of[share->rank] = share->inner.count;
+    network->rows_of[share->rank] = share->rows.count;
+}
+
 static hc_status make_shares(struct hc_network *network, const struct hc_placement *placement, int rank,
                              struct hc_error *error)
 {
     const int ranks = placement->ranks;
-    network->logits_of = calloc((size_t)ranks, sizeof *network->logits_of);
-    hc_status status = network->logits_of ? HC_OK : hc_no_memory(error);
+    hc_status status = make_widths(network, (size_t)ranks, error);
     for (int r = 0; status == HC_OK && r < ranks; r++) {
         struct hc_share share;
         status = hc_share_make(&share, &network->whole, placement->split, r, ranks, placement->portions, error);
-        network->logits_of[r] = share.decides ? share.vocabulary.count : 0;
+        if (status == HC_OK)
+            note_widths(network, &share);
         if (r == rank)
             network->share = share;
     }

@@ -23,7 +23,9 @@ struct hc_network {
     struct hc_decoder whole;   /* the model's */
     struct hc_decoder decoder; /* as this rank sees it (share.h) */
     struct hc_share share;
-    uint32_t *logits_of;            /* how many numbers of the vocabulary each rank decides by */
+    /* How many numbers of a position each rank has: of the logits, of the heads, of the inner width; and of what o and
+     * down give, where they are cut by rows. One array: that of the logits owns it. */
+    uint32_t *logits_of, *heads_of, *inner_of, *rows_of;
     struct hc_tokenizer *tokenizer; /* NULL: none */
     struct hc_kernels kernels;      /* the owner's; the context that opened the network may be gone */
     char *device;
@@ -53,7 +55,7 @@ struct hc_sequence {
     struct hc_cache *caches; /* of every layer; the array itself is the host's */
     /* Activations of a batch. */
     float *x, *normed, *queries, *keys, *values, *attended, *gate, *up, *turns;
-    float *gathered, *part; /* the heads of all ranks; rows of o (share.h: output_by_rows) */
+    float *gathered, *part; /* of a matrix that is cut by rows: what it reads, of all ranks; what its rows here give */
     int32_t *tokens;        /* of the host, as rows of this rank's embedding; -1: not here */
     float *logits;          /* of the device; logits_room rows, in ranks that decide */
     uint32_t logits_room;

@@ -82,8 +82,9 @@ struct hc_choice {
 /* What a runtime is made ready for. */
 struct hc_needs {
     const struct hc_decoder *decoder;
-    uint32_t n;       /* positions at once */
-    uint32_t context; /* positions in the cache */
+    uint32_t n;        /* positions at once */
+    uint32_t context;  /* positions in the cache */
+    uint32_t gathered; /* columns that are gathered at most; 0: nothing is */
     const struct hc_matrix *const *matrices;
     size_t matrix_count;
 };
@@ -152,14 +153,16 @@ struct hc_runtime_table {
     void (*gate)(struct hc_runtime *runtime, float *gate, const float *up, size_t n);
     /* x += y, n numbers. */
     void (*add)(struct hc_runtime *runtime, float *x, const float *y, size_t n);
+    /* x = 0, n numbers. */
+    void (*clear)(struct hc_runtime *runtime, float *x, size_t n);
 
     /* Between ranks. x becomes the sum over all ranks of theirs, the same everywhere. */
     void (*all_reduce)(struct hc_runtime *runtime, float *x, size_t n);
     void (*send)(struct hc_runtime *runtime, int to, const float *x, size_t n);
     void (*receive)(struct hc_runtime *runtime, int from, float *x, size_t n);
-    /* to: n x to_width, zeros but for columns first .. first + width - 1, which are x, n x width (0: none). */
-    void (*place)(struct hc_runtime *runtime, const float *x, uint32_t n, uint32_t width, float *to, uint32_t to_width,
-                  uint32_t first);
+    /* all: n rows, in each the columns of all ranks in their order, widths[r] of rank r (0: none); x is this rank's, n
+     * x widths[rank]. All ranks say the same widths. */
+    void (*gather)(struct hc_runtime *runtime, const float *x, uint32_t n, const uint32_t *widths, float *all);
 
     /* Queues a choice by `vocabulary` logits; *token is there after `finish`. False if this runtime does not choose so.
      */
@@ -175,8 +178,9 @@ hc_status hc_runtime_cpu(struct hc_runtime *runtime, const struct hc_kernels *ke
                          struct hc_error *error);
 
 /* What every `join` does first: whether the devices of all ranks reach each other without the host, as GPUs do. Where
- * some do not, sums go through hc_comm_all_reduce (HC_SUM_F32), once for every call, and what is sent through send and
- * receive of the comm. */
+ * some do not, sums go through hc_comm_all_reduce (HC_SUM_F32), once for every call, what is gathered through
+ * hc_comm_all_gather, the rows of one rank behind those of another, and what is sent through send and receive of the
+ * comm. */
 static inline hc_status hc_runtime_direct(struct hc_comm *comm, bool mine, bool *all, struct hc_error *error)
 {
     int64_t missing = mine ? 0 : 1;

@@ -17,10 +17,12 @@ struct cpu {
     const struct hc_kernels *kernels;
     int threads;
     struct hc_engine engine; /* of one thread: shared, it has no state of its own */
-    struct hc_comm *comm;    /* NULL: alone */
+    struct hc_comm *comm;    /* NULL: alone; and */
+    size_t *part_bytes;      /* of every rank, in a gathering */
     /* Working memory: inputs of products for every layer; for every thread a transformed row, what products need, a
      * panel of decoded rows, and scores of attention, one behind the other. */
     uint8_t *memory, *inputs, *scratch;
+    float *parts;                      /* what ranks have gathered, one behind the other */
     size_t input_bytes, scratch_bytes; /* of a layer; of a thread */
     size_t row_bytes, product_bytes, panel_bytes;
     hc_status status;
@@ -160,13 +162,15 @@ static hc_status prepare(struct hc_runtime *runtime, const struct hc_needs *need
         need_rows(cpu, needs->matrices[i]);
     }
     cpu->scratch_bytes = cpu->row_bytes + cpu->product_bytes + cpu->panel_bytes + whole_lines(scores);
-    *bytes = MAX_LAYERS * cpu->input_bytes + cpu->scratch_bytes * (size_t)cpu->threads;
+    const size_t all_scratch = cpu->scratch_bytes * (size_t)cpu->threads;
+    *bytes = MAX_LAYERS * cpu->input_bytes + all_scratch + (size_t)needs->n * needs->gathered * sizeof *cpu->parts;
     hc_status status = allocate(runtime, *bytes, &memory, error);
     if (status != HC_OK)
         return status;
     free(cpu->memory);
     cpu->memory = cpu->inputs = memory;
     cpu->scratch = cpu->inputs + MAX_LAYERS * cpu->input_bytes;
+    cpu->parts = (float *)(void *)(cpu->scratch + all_scratch);
     return HC_OK;
 }
 
@@ -219,6 +223,12 @@ static void add(struct hc_runtime *runtime, float *x, const float *y, size_t n)
 #pragma omp parallel for simd schedule(static) num_threads(cpu->threads) if (n >= WORK_FOR_THREADS)
     for (size_t i = 0; i < n; i++)
         x[i] += y[i];
+}
+
+static void clear(struct hc_runtime *runtime, float *x, size_t n)
+{
+    (void)runtime;
+    memset(x, 0, n * sizeof *x);
 }
 
 /* ---- Products ------------------------------------------------------------------------------- */
@@ -471,8 +481,12 @@ static void attend(struct hc_runtime *runtime, const struct hc_attention *attent
 
 static hc_status join(struct hc_runtime *runtime, struct hc_comm *comm, struct hc_error *error)
 {
+    struct cpu *cpu = cpu_of(runtime);
     bool direct;
-    cpu_of(runtime)->comm = comm;
+    cpu->comm = comm;
+    cpu->part_bytes = malloc((size_t)comm->ranks * sizeof *cpu->part_bytes);
+    if (!cpu->part_bytes)
+        return hc_no_memory(error);
     return hc_runtime_direct(comm, false, &direct, error);
 }
 
@@ -505,13 +519,30 @@ static void receive(struct hc_runtime *runtime, int from, float *x, size_t n)
     memset(x, 0, n * sizeof *x);
 }
 
-static void place(struct hc_runtime *runtime, const float *x, uint32_t n, uint32_t width, float *to, uint32_t to_width,
-                  uint32_t first)
+/* Rank by rank, n rows of each become n rows of all. */
+static void put_together(const float *parts, uint32_t n, const uint32_t *widths, int ranks, size_t row, float *all)
 {
-    (void)runtime;
-    memset(to, 0, (size_t)n * to_width * sizeof *to);
-    for (uint32_t i = 0; width > 0 && i < n; i++)
-        memcpy(to + (size_t)i * to_width + first, x + (size_t)i * width, width * sizeof *to);
+    for (int r = 0; r < ranks; all += widths[r++])
+        for (uint32_t i = 0; i < n; i++, parts += widths[r])
+            memcpy(all + i * row, parts, widths[r] * sizeof *all);
+}
+
+static void gather(struct hc_runtime *runtime, const float *x, uint32_t n, const uint32_t *widths, float *all)
+{
+    struct cpu *cpu = cpu_of(runtime);
+    const int ranks = cpu->comm->ranks;
+    float *parts = n > 1 ? cpu->parts : all;
+    size_t row = 0;
+    struct hc_error error;
+    for (int r = 0; r < ranks; row += widths[r++])
+        cpu->part_bytes[r] = (size_t)n * widths[r] * sizeof *x;
+    hc_status status = hc_comm_all_gather(cpu->comm, x, parts, cpu->part_bytes, "the activations of all ranks", &error);
+    if (status != HC_OK) {
+        keep_failure(cpu, status, &error);
+        memset(all, 0, n * row * sizeof *all);
+    } else if (n > 1) {
+        put_together(parts, n, widths, ranks, row, all);
+    }
 }
 
 /* ---- Steps ---------------------------------------------------------------------------------- */
@@ -560,6 +591,7 @@ static void destroy(struct hc_runtime *runtime)
     if (cpu->engine.table)
         cpu->engine.table->destroy(&cpu->engine);
     free(cpu->memory);
+    free(cpu->part_bytes);
     free(cpu);
     *runtime = (struct hc_runtime){0};
 }
@@ -587,10 +619,11 @@ static const struct hc_runtime_table table = {
     .attend = attend,
     .gate = gate,
     .add = add,
+    .clear = clear,
     .all_reduce = all_reduce,
     .send = send,
     .receive = receive,
-    .place = place,
+    .gather = gather,
     .choose = choose,
     .finish = finish,
 };

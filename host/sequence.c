@@ -40,7 +40,7 @@ static float *take_floats(struct hc_arena *arena, uint64_t rows, uint64_t width)
 /* The sizes are bounded by what `configure` allows, so that sums of products of two fit in 64 bits. */
 static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
 {
-    const struct hc_decoder *d = &sequence->network->decoder, *whole = &sequence->network->whole;
+    const struct hc_decoder *d = &sequence->network->decoder;
     const struct hc_share *share = &sequence->network->share;
     const uint64_t n = sequence->batch, queries = (uint64_t)d->heads * d->head_width;
     const uint64_t keys = (uint64_t)d->key_value_heads * d->head_width;
@@ -54,10 +54,8 @@ static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
     sequence->up = take_floats(arena, n, d->inner_width);
     sequence->turns = take_floats(arena, n, d->head_width);
     sequence->logits = take_floats(arena, share->decides ? sequence->logits_room : 0, d->vocabulary);
-    if (share->output_by_rows) {
-        sequence->gathered = take_floats(arena, n, (uint64_t)whole->heads * d->head_width);
-        sequence->part = take_floats(arena, n, share->output.count);
-    }
+    sequence->gathered = take_floats(arena, n, hc_share_gathered(share, &sequence->network->whole));
+    sequence->part = take_floats(arena, n, share->rows.count);
     for (uint32_t i = 0; i < d->layers; i++) {
         struct hc_cache *cache = &sequence->caches[i];
         cache->context = sequence->room;
@@ -91,7 +89,13 @@ static hc_status prepare(struct hc_sequence *sequence, struct hc_error *error)
     const struct hc_matrix **matrices = list_matrices(sequence->network, &count);
     if (!matrices)
         return hc_no_memory(error);
-    const struct hc_needs needs = {&sequence->network->decoder, sequence->batch, sequence->room, matrices, count};
+    const struct hc_network *network = sequence->network;
+    const struct hc_needs needs = {.decoder = &network->decoder,
+                                   .n = sequence->batch,
+                                   .context = sequence->room,
+                                   .gathered = hc_share_gathered(&network->share, &network->whole),
+                                   .matrices = matrices,
+                                   .matrix_count = count};
     hc_status status = sequence->runtime.table->prepare(&sequence->runtime, &needs, &bytes, error);
     sequence->bytes += bytes;
     free(matrices);

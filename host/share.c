@@ -76,17 +76,25 @@ static bool heads_cut_blocks(const struct hc_decoder *decoder, int ranks)
     return false;
 }
 
+/* Some rank would have no Hadamard block of down. */
+static bool lacks_blocks(const struct hc_decoder *decoder, int ranks)
+{
+    return units_of(decoder->inner_width, block_of(decoder->inner_width)) < (uint32_t)ranks;
+}
+
 static void split_tensors(struct hc_share *share, const struct hc_decoder *decoder)
 {
     const int rank = share->rank, ranks = share->ranks;
     const struct heads heads = heads_of(decoder, rank, ranks);
     share->heads = heads.queries;
     share->key_value_heads = heads.keys;
-    share->inner = part_of(decoder->inner_width, block_of(decoder->inner_width), rank, ranks);
-    share->vocabulary = part_of(decoder->vocabulary, TILE, rank, ranks);
     share->output_by_rows = heads_cut_blocks(decoder, ranks);
-    if (share->output_by_rows)
-        share->output = part_of(decoder->width, TILE, rank, ranks);
+    share->down_by_rows = lacks_blocks(decoder, ranks);
+    const uint32_t inner_unit = share->down_by_rows ? TILE : block_of(decoder->inner_width);
+    share->inner = part_of(decoder->inner_width, inner_unit, rank, ranks);
+    if (share->output_by_rows || share->down_by_rows)
+        share->rows = part_of(decoder->width, TILE, rank, ranks);
+    share->vocabulary = part_of(decoder->vocabulary, TILE, rank, ranks);
     share->embeds = share->decides = share->vocabulary.count > 0;
 }
 
@@ -176,13 +184,26 @@ struct hc_cut hc_share_cut(const struct hc_share *share, const struct hc_decoder
     case HC_VALUE:
         return rows_of(times(share->key_value_heads, whole->head_width), whole->width);
     case HC_OUTPUT:
-        return share->output_by_rows ? rows_of(share->output, whole->heads * whole->head_width)
+        return share->output_by_rows ? rows_of(share->rows, whole->heads * whole->head_width)
                                      : columns_of(whole->width, queries);
     case HC_DOWN:
-        return columns_of(whole->width, share->inner);
+        return share->down_by_rows ? rows_of(share->rows, whole->inner_width) : columns_of(whole->width, share->inner);
     default:
         return rows_of(share->inner, whole->width);
     }
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+uint32_t hc_share_gathered(const struct hc_share *share, const struct hc_decoder *whole)
+{
+    uint32_t most = share->output_by_rows || share->down_by_rows ? whole->width : 0;
+    if (share->output_by_rows)
+        most = larger(most, whole->heads * whole->head_width);
+    return share->down_by_rows ? larger(most, whole->inner_width) : most;
 }
 
 struct hc_cut hc_share_vocabulary_cut(const struct hc_share *share, const struct hc_decoder *whole)

@@ -2,7 +2,8 @@
  * (Touvron et al., arXiv 2302.13971; what its descendants add is marked).
  *
  * Every rank runs it with what it has of the network (share.h). Where tensors are split, activations are the same on
- * all of them but between the rows of one matrix and the columns of the next.
+ * all of them but between the rows of one matrix and the columns of the next; or, where that is cut by rows, until they
+ * are gathered.
  */
 #include "decoder.h"
 
@@ -64,29 +65,27 @@ static void add_product(struct hc_sequence *s, const struct hc_linear *layer, co
     if (layer->matrix)
         run->linear(&s->runtime, layer, 1, input, n);
     else
-        run->place(&s->runtime, NULL, n, 0, s->normed, width, 0);
+        run->clear(&s->runtime, s->normed, (size_t)n * width);
     if (splits_tensors(&s->network->share))
         run->all_reduce(&s->runtime, s->normed, (size_t)n * width);
     run->add(&s->runtime, s->x, s->normed, (size_t)n * width);
 }
 
-/* x += o(the heads of all ranks), of which every rank has some rows. */
-static void add_output_rows(struct hc_sequence *s, const struct hc_network_layer *layer, uint32_t n)
+/* x += o or down(what all ranks have for it), of which every rank may have some rows, or none. mine: what this one has.
+ */
+static void add_rows(struct hc_sequence *s, const struct hc_network_layer *layer, enum hc_layer_matrix which,
+                     const float *mine, uint32_t n)
 {
     const struct hc_network *network = s->network;
-    const struct hc_share *share = &network->share;
-    const uint32_t width = network->decoder.width, head = network->decoder.head_width;
-    const uint32_t all = network->whole.heads * head;
     const struct hc_runtime_table *run = s->runtime.table;
-    const struct hc_linear output = linear_of(layer, HC_OUTPUT, s->part);
-    const struct hc_input gathered = {.x = s->gathered, .columns = all};
-    run->place(&s->runtime, s->attended, n, share->heads.count * head, s->gathered, all, share->heads.first * head);
-    run->all_reduce(&s->runtime, s->gathered, (size_t)n * all);
-    if (output.matrix)
-        run->linear(&s->runtime, &output, 1, &gathered, n);
-    run->place(&s->runtime, s->part, n, share->output.count, s->normed, width, share->output.first);
-    run->all_reduce(&s->runtime, s->normed, (size_t)n * width);
-    run->add(&s->runtime, s->x, s->normed, (size_t)n * width);
+    const struct hc_linear rows = linear_of(layer, which, s->part);
+    const struct hc_input gathered = {.x = s->gathered,
+                                      .columns = hc_layer_matrix_shape(&network->whole, which).columns};
+    run->gather(&s->runtime, mine, n, which == HC_OUTPUT ? network->heads_of : network->inner_of, s->gathered);
+    if (rows.matrix)
+        run->linear(&s->runtime, &rows, 1, &gathered, n);
+    run->gather(&s->runtime, s->part, n, network->rows_of, s->normed);
+    run->add(&s->runtime, s->x, s->normed, (size_t)n * network->decoder.width);
 }
 
 /* attended = attention(norm(x)), of the heads that are here. */
@@ -116,7 +115,7 @@ static void attention(struct hc_sequence *s, const struct hc_network_layer *laye
     if (d->heads > 0)
         attend(s, layer, where);
     if (s->network->share.output_by_rows)
-        add_output_rows(s, layer, where->count);
+        add_rows(s, layer, HC_OUTPUT, s->attended, where->count);
     else
         add_product(s, &output, &attended, where->count);
 }
@@ -125,13 +124,20 @@ static void attention(struct hc_sequence *s, const struct hc_network_layer *laye
 static void inner(struct hc_sequence *s, const struct hc_network_layer *layer, uint32_t n)
 {
     const struct hc_decoder *d = &s->network->decoder;
+    const struct hc_runtime_table *run = s->runtime.table;
     const struct hc_linear inputs[] = {linear_of(layer, HC_GATE, s->gate), linear_of(layer, HC_UP, s->up)};
     const struct hc_linear output = linear_of(layer, HC_DOWN, s->normed);
     const struct hc_input normed = norm_of(s, s->x, layer->norms[HC_NORM_INNER]);
     const struct hc_input gated = {.x = s->gate, .up = s->up, .columns = d->inner_width, .ready = s->gate};
     if (d->inner_width > 0)
-        s->runtime.table->linear(&s->runtime, inputs, 2, &normed, n);
-    add_product(s, &output, &gated, n);
+        run->linear(&s->runtime, inputs, 2, &normed, n);
+    if (!s->network->share.down_by_rows) {
+        add_product(s, &output, &gated, n);
+        return;
+    }
+    if (d->inner_width > 0)
+        run->gate(&s->runtime, s->gate, s->up, (size_t)n * d->inner_width);
+    add_rows(s, layer, HC_DOWN, s->gate, n);
 }
 
 /* x = the embeddings of tokens, or what the layers before have made of them. */
@@ -144,7 +150,7 @@ static void begin(struct hc_sequence *s, const int32_t *tokens, uint32_t n)
     if (share->embeds)
         run->embed(&s->runtime, network->embedding, tokens, n, s->x);
     else if (splits_tensors(share))
-        run->place(&s->runtime, NULL, n, 0, s->x, width, 0);
+        run->clear(&s->runtime, s->x, (size_t)n * width);
     else
         run->receive(&s->runtime, share->rank - 1, s->x, (size_t)n * width);
     if (splits_tensors(share))

@@ -90,7 +90,8 @@ static void fill_part(struct bench *bench)
 static hc_status all_gather(struct bench *bench, struct hc_error *error)
 {
     const float *mine = bench->data + part_begin(bench, bench->comm->rank);
-    return hc_comm_all_gather(bench->comm, mine, bench->data, bench->bytes, "an all-gather", error);
+    return bench->gpu ? gpu_all_gather(bench->gpu, bench->bytes, error)
+                      : hc_comm_all_gather(bench->comm, mine, bench->data, bench->bytes, "an all-gather", error);
 }
 
 static float of_rank_0(const struct bench *bench, size_t i)
@@ -115,6 +116,7 @@ static double broadcast_bus(int ranks)
     return 1;
 }
 
+/* GPUs have those before the last. */
 static const struct collective collectives[] = {{"all-reduce", fill_all, all_reduce, sum, reduce_bus},
                                                 {"all-gather", fill_part, all_gather, of_rank_0, gather_bus},
                                                 {"broadcast", fill_all, broadcast, of_rank_0, broadcast_bus}};
@@ -228,8 +230,7 @@ static hc_status run_rank(const struct arguments *arguments, struct hc_comm *com
         HC_TRY(gpu_open(&bench.gpu, comm, (size_t)(1e6 * arguments->megabytes) / sizeof *bench.data, error));
     if (comm->rank == 0)
         print_head(&bench);
-    /* GPUs have no other collective than the first. */
-    for (size_t i = 0; i < (bench.gpu ? 1 : sizeof collectives / sizeof *collectives); i++)
+    for (size_t i = 0; i < sizeof collectives / sizeof *collectives - (bench.gpu ? 1 : 0); i++)
         HC_TRY(run_collective(&bench, &collectives[i], error));
 done:
     gpu_close(bench.gpu);
@@ -283,7 +284,7 @@ static void print_help(void)
          "nccl-tests defines them. Every result is checked.\n"
          "\n"
          "  --threads N     threads of this process, instead of processes\n"
-         "  --gpus          numbers on GPUs, one for every rank: all-reduce\n"
+         "  --gpus          numbers on GPUs, one for every rank: all-reduce, all-gather\n"
          "  --megabytes X   the largest size (default 68: up to 64 MiB)\n"
          "  --repeats N     of the smallest size; larger ones are repeated less often (default 1000)\n"
          "  --csv           one line of comma-separated values a row");

@@ -10,6 +10,7 @@ struct gpu {
     struct hc_cuda_device device;
     struct hc_cuda_ranks ranks;
     float *data;
+    uint32_t *widths; /* of every rank, in a gathering */
     bool emulated;
     hc_status status; /* of the first failure */
     struct hc_error fault;
@@ -42,7 +43,9 @@ hc_status gpu_open(struct gpu **out, struct hc_comm *comm, size_t count, struct 
     *out = gpu;
     if (!gpu)
         return hc_no_memory(error);
-    hc_status status = HC_OK;
+    gpu->widths = malloc((size_t)comm->ranks * sizeof *gpu->widths);
+    hc_status status = gpu->widths ? HC_OK : hc_no_memory(error);
+    HC_TRY(status);
     snprintf(number, sizeof number, "%d", comm->local_rank);
     HC_TRY(hc_cuda_device_open(&gpu->device, number, error));
     HC_TRY(look_at(gpu, error));
@@ -62,6 +65,7 @@ void gpu_close(struct gpu *gpu)
     hc_cuda_ranks_leave(&gpu->ranks, &gpu->device);
     hc_cuda_free(&gpu->device, gpu->data);
     hc_cuda_device_close(&gpu->device);
+    free(gpu->widths);
     free(gpu);
 }
 
@@ -99,6 +103,19 @@ hc_status gpu_all_reduce(struct gpu *gpu, size_t count, struct hc_error *error)
 {
     const struct hc_cuda_rank_operation sum = {.kind = HC_CUDA_ALL_REDUCE, .n = count};
     return keep(gpu, hc_cuda_ranks_exchange(&gpu->ranks, &gpu->device, &sum, gpu->data, error), error);
+}
+
+hc_status gpu_all_gather(struct gpu *gpu, const size_t *bytes, struct hc_error *error)
+{
+    const struct hc_comm *comm = gpu->ranks.comm;
+    struct hc_cuda_rank_operation what = {.kind = HC_CUDA_GATHER,
+                                          .parts = {gpu->data, gpu->widths, 1, comm->rank, comm->ranks}};
+    for (int r = 0; r < comm->ranks; r++) {
+        gpu->widths[r] = (uint32_t)(bytes[r] / sizeof *gpu->data);
+        what.n += gpu->widths[r];
+        what.parts.mine += r < comm->rank ? gpu->widths[r] : 0;
+    }
+    return keep(gpu, hc_cuda_ranks_exchange(&gpu->ranks, &gpu->device, &what, gpu->data, error), error);
 }
 
 hc_status gpu_wait(struct gpu *gpu, struct hc_error *error)

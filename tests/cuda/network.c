@@ -77,7 +77,11 @@ static hc_status shrink(hc_sequence *sequence)
             matrices[count++] = network->layers[i].matrices[m];
     matrices[count++] = network->embedding;
     matrices[count++] = network->head;
-    const struct hc_needs needs = {&network->decoder, sequence->batch, sequence->room, matrices, count};
+    const struct hc_needs needs = {.decoder = &network->decoder,
+                                   .n = sequence->batch,
+                                   .context = sequence->room,
+                                   .matrices = matrices,
+                                   .matrix_count = count};
     cuda->panel_room = PANEL;
     cuda->sum_room = SUMS;
     return sequence->runtime.table->prepare(&sequence->runtime, &needs, &bytes, &error);

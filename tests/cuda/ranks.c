@@ -1,6 +1,6 @@
-/* Several runtimes, each with a thread and a device of its own: sums over them, what they send each other, and what is
- * placed, as they come and as recorded steps. By NCCL; and through the host, where two share a device. Then one of them
- * stays away: the others end in time, and say why.
+/* Several runtimes, each with a thread and a device of its own: sums over them, what they send each other, and what
+ * they gather, as they come and as recorded steps. By NCCL; and through the host, where two share a device. Then one of
+ * them stays away: the others end in time, and say why.
  */
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +15,13 @@
 #include "runtime_cuda.h"
 #include "state.h"
 
-enum { RANKS = 3, PATIENCE = 2 /* seconds */, NUMBERS = 1000, WIDTH = 12, ROWS = 2, TO_WIDTH = 100, STEPS = 5 };
+enum { RANKS = 3, PATIENCE = 2 /* seconds */, NUMBERS = 1000, GATHERED = 120, STEPS = 5 };
+
+/* Of the second one, rank 1 has nothing. */
+static const struct gathering {
+    uint32_t rows, widths[RANKS];
+} gatherings[] = {{3, {9, 9, 9}}, {3, {12, 0, 25}}, {1, {30, 30, 30}}, {1, {64, 0, 6}}};
+enum { GATHERINGS = sizeof gatherings / sizeof *gatherings };
 
 struct test {
     const char *name;
@@ -30,7 +36,7 @@ struct test {
 
 struct place {
     struct hc_runtime runtime;
-    float *sums, *sent, *received, *placed; /* on the device */
+    float *sums, *sent, *received, *gathered; /* on the device */
     int rank;
     bool slow; /* for now */
 };
@@ -38,7 +44,7 @@ struct place {
 static hc_status set_up(const struct test *test, struct place *place, struct hc_error *error)
 {
     static const struct hc_decoder decoder = {.vocabulary = 100, .heads = 1, .key_value_heads = 1, .head_width = 16};
-    const struct hc_needs needs = {.decoder = &decoder, .n = 4, .context = 1000};
+    const struct hc_needs needs = {.decoder = &decoder, .n = 4, .context = 1000, .gathered = 37};
     struct hc_runtime *runtime = &place->runtime;
     uint64_t bytes;
     void *memory;
@@ -49,11 +55,11 @@ static hc_status set_up(const struct test *test, struct place *place, struct hc_
         HC_TRY(hc_runtime_cpu(runtime, &test->kernels, 1, error));
     HC_TRY(runtime->table->join(runtime, hc_crew_comm(test->crew, place->rank), error));
     HC_TRY(runtime->table->prepare(runtime, &needs, &bytes, error));
-    HC_TRY(runtime->table->allocate(runtime, (3 * NUMBERS + ROWS * TO_WIDTH) * sizeof(float), &memory, error));
+    HC_TRY(runtime->table->allocate(runtime, (3 * NUMBERS + GATHERINGS * GATHERED) * sizeof(float), &memory, error));
     place->sums = memory;
     place->sent = place->sums + NUMBERS;
     place->received = place->sent + NUMBERS;
-    place->placed = place->received + NUMBERS;
+    place->gathered = place->received + NUMBERS;
 done:
     return status;
 }
@@ -85,9 +91,8 @@ static void operate(struct place *place)
     dawdle(place);
     if (place->rank != 0)
         run->send(runtime, next, place->sent, NUMBERS);
-    run->place(runtime, place->sums, ROWS, place->rank == 1 ? 0 : WIDTH, place->placed, TO_WIDTH,
-               (uint32_t)place->rank * WIDTH);
-    run->all_reduce(runtime, place->placed, ROWS * TO_WIDTH);
+    for (int g = 0; g < GATHERINGS; g++)
+        run->gather(runtime, place->sent, gatherings[g].rows, gatherings[g].widths, place->gathered + g * GATHERED);
 }
 
 static bool is(const struct place *place, const char *what, int step, int i, float got, float expected)
@@ -106,20 +111,27 @@ static float sum_of(int step, int i)
     return sum;
 }
 
+static bool check_gathering(const struct place *place, int step, const struct gathering *gathering, const float *got)
+{
+    bool right = true;
+    for (uint32_t i = 0; i < gathering->rows; i++)
+        for (int r = 0; r < RANKS; r++)
+            for (uint32_t j = 0; right && j < gathering->widths[r]; j++, got++)
+                right = is(place, "number gathered", step, (int)j, *got,
+                           number(r, step, (int)(i * gathering->widths[r] + j)) + 0.5f);
+    return right;
+}
+
 static bool check_numbers(const struct place *place, int step, const float *sums, const float *received,
-                          const float *placed)
+                          const float *gathered)
 {
     bool right = true;
     for (int i = 0; right && i < NUMBERS; i++)
         right = is(place, "sum", step, i, sums[i], sum_of(step, i)) &&
                 is(place, "number received", step, i, received[i],
                    number((place->rank + RANKS - 1) % RANKS, step, i) + 0.5f);
-    for (int i = 0; right && i < ROWS * TO_WIDTH; i++) {
-        const int column = i % TO_WIDTH, from = column / WIDTH;
-        const bool there = column < RANKS * WIDTH && from != 1;
-        right = is(place, "number placed", step, i, placed[i],
-                   there ? sum_of(step, i / TO_WIDTH * WIDTH + column % WIDTH) : 0);
-    }
+    for (int g = 0; right && g < GATHERINGS; g++)
+        right = check_gathering(place, step, &gatherings[g], gathered + g * GATHERED);
     return right;
 }
 
@@ -128,7 +140,7 @@ static hc_status make_step(const struct test *test, struct place *place, int ste
     struct hc_runtime *runtime = &place->runtime;
     const struct hc_runtime_table *run = runtime->table;
     const int32_t token = 7;
-    float numbers[2 * NUMBERS], received[NUMBERS], placed[ROWS * TO_WIDTH];
+    float numbers[2 * NUMBERS], received[NUMBERS], gathered[GATHERINGS * GATHERED];
     for (int i = 0; i < NUMBERS; i++) {
         numbers[i] = number(place->rank, step, i);
         numbers[NUMBERS + i] = numbers[i] + 0.5f;
@@ -140,9 +152,9 @@ static hc_status make_step(const struct test *test, struct place *place, int ste
     }
     run->read(runtime, place->sums, NUMBERS * sizeof *numbers, numbers);
     run->read(runtime, place->received, sizeof received, received);
-    run->read(runtime, place->placed, sizeof placed, placed);
+    run->read(runtime, place->gathered, sizeof gathered, gathered);
     hc_status status = run->finish(runtime, error);
-    if (status == HC_OK && !check_numbers(place, step, numbers, received, placed))
+    if (status == HC_OK && !check_numbers(place, step, numbers, received, gathered))
         status = hc_fail(error, HC_ERR_DIFFERENT, "wrong numbers");
     return status;
 }

@@ -26,6 +26,8 @@ static const struct {
     MODEL("TinyLlama", 22, 2048, 32, 4, 64, 5632, 32000),
     MODEL("story260K", 5, 64, 8, 4, 8, 172, 512),
     MODEL("odd", 3, 72, 6, 3, 24, 99, 1001),
+    MODEL("one block", 2, 256, 4, 4, 64, 128, 512),
+    MODEL("two blocks", 2, 256, 4, 4, 64, 256, 512),
 #undef MODEL
 };
 enum { MODELS = sizeof models / sizeof *models };
@@ -58,9 +60,9 @@ static struct hc_range vocabulary(const struct hc_share *share)
     return share->vocabulary;
 }
 
-static struct hc_range output(const struct hc_share *share)
+static struct hc_range rows(const struct hc_share *share)
 {
-    return share->output;
+    return share->rows;
 }
 
 static struct hc_range layers(const struct hc_share *share)
@@ -135,12 +137,13 @@ static void check_tensors(const struct hc_decoder *whole, int ranks, const char 
     make_shares(whole, HC_SPLIT_TENSORS, ranks, NULL, shares);
     const uint32_t group = whole->heads / whole->key_value_heads, tile = whole->head_width % 16 ? whole->heads : group;
     check_ranges(shares, ranks, heads, whole->heads, tile, name);
-    check_ranges(shares, ranks, inner, whole->inner_width, 2 * block_of(whole->inner_width) - 1, name);
+    const uint32_t block = block_of(whole->inner_width), blocks = (whole->inner_width + block - 1) / block;
+    check_ranges(shares, ranks, inner, whole->inner_width, 2 * (shares[0].down_by_rows ? 16 : block) - 1, name);
     check_ranges(shares, ranks, vocabulary, whole->vocabulary, 31, name);
-    if (shares[0].output_by_rows)
-        check_ranges(shares, ranks, output, whole->width, 31, name);
+    check_ranges(shares, ranks, rows, shares[0].output_by_rows || shares[0].down_by_rows ? whole->width : 0, 31, name);
     for (int r = 0; r < ranks; r++) {
         cr_assert_eq(shares[r].output_by_rows, shares[0].output_by_rows);
+        cr_assert_eq(shares[r].down_by_rows, blocks < (uint32_t)ranks, "%s, %d ranks", name, ranks);
         cr_assert_eq(shares[r].layers.count, whole->layers);
         check_heads(&shares[r], whole);
         check_cuts(&shares[r], whole);
@@ -157,18 +160,35 @@ Test(share, tensors_are_whole_and_cut_where_they_can_be)
 struct expected {
     int model, ranks, rank;
     uint32_t heads, keys, inner, vocabulary;
-    bool by_rows;
+    bool output_by_rows, down_by_rows;
+    uint32_t rows, gathered;
 };
 
 /* Some that were worked out by hand. */
 Test(share, tensors_by_hand)
 {
     static const struct expected some[] = {
-        {0, 2, 0, 16, 16, 5504, 16000, false}, {0, 4, 3, 8, 8, 2688, 8000, false}, {0, 64, 0, 1, 1, 256, 512, false},
-        {0, 64, 1, 0, 0, 128, 496, false},     {2, 8, 5, 8, 1, 3584, 4000, false}, {2, 16, 5, 4, 1, 1792, 2000, false},
-        {2, 64, 63, 1, 1, 384, 496, false},    {3, 2, 0, 6, 2, 768, 24576, false}, {3, 4, 1, 1, 1, 384, 12288, false},
-        {4, 16, 3, 2, 1, 256, 2000, false},    {4, 32, 3, 1, 1, 128, 992, true},   {5, 2, 0, 4, 2, 96, 256, true},
-        {5, 4, 1, 0, 0, 48, 128, true},
+        {0, 2, 0, 16, 16, 5504, 16000, false, false, 0, 0},
+        {0, 4, 3, 8, 8, 2688, 8000, false, false, 0, 0},
+        {0, 64, 0, 1, 1, 256, 512, false, false, 0, 0},
+        {0, 64, 1, 0, 0, 128, 496, false, false, 0, 0},
+        {2, 8, 5, 8, 1, 3584, 4000, false, false, 0, 0},
+        {2, 16, 5, 4, 1, 1792, 2000, false, false, 0, 0},
+        {2, 64, 63, 1, 1, 384, 496, false, false, 0, 0},
+        {3, 2, 0, 6, 2, 768, 24576, false, false, 0, 0},
+        {3, 4, 1, 1, 1, 384, 12288, false, false, 0, 0},
+        {4, 16, 3, 2, 1, 256, 2000, false, false, 0, 0},
+        {4, 32, 3, 1, 1, 128, 992, true, false, 64, 2048},
+        {5, 2, 0, 4, 2, 96, 256, true, false, 32, 64},
+        {5, 4, 1, 0, 0, 48, 128, true, false, 16, 64},
+        {7, 2, 1, 2, 2, 64, 256, false, true, 128, 256}, /* one block of 128 for two */
+        {7, 3, 2, 1, 1, 32, 160, true, true, 80, 256},
+        {8, 2, 1, 2, 2, 128, 256, false, false, 0, 0}, /* one for each */
+        {8, 4, 3, 1, 1, 64, 128, true, true, 64, 256},
+        {3, 16, 2, 1, 1, 96, 3072, false, true, 32, 1536}, /* 12 blocks */
+        {5, 16, 8, 4, 2, 16, 32, true, true, 16, 172},
+        {5, 16, 14, 0, 0, 12, 32, true, true, 0, 172}, /* 11 tiles, the last of 12 rows */
+        {5, 16, 15, 0, 0, 0, 32, true, true, 0, 172},
     };
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         const struct expected *e = &some[i];
@@ -179,7 +199,11 @@ Test(share, tensors_by_hand)
         cr_assert_eq(share->key_value_heads.count, e->keys, "%zu: %u keys", i, share->key_value_heads.count);
         cr_assert_eq(share->inner.count, e->inner, "%zu: inner %u", i, share->inner.count);
         cr_assert_eq(share->vocabulary.count, e->vocabulary, "%zu: vocabulary %u", i, share->vocabulary.count);
-        cr_assert_eq(share->output_by_rows, e->by_rows, "%zu", i);
+        cr_assert_eq(share->output_by_rows, e->output_by_rows, "%zu", i);
+        cr_assert_eq(share->down_by_rows, e->down_by_rows, "%zu", i);
+        cr_assert_eq(share->rows.count, e->rows, "%zu: %u rows", i, share->rows.count);
+        const uint32_t gathered = hc_share_gathered(share, &models[e->model].decoder);
+        cr_assert_eq(gathered, e->gathered, "%zu: %u gathered", i, gathered);
     }
 }
 
@@ -199,8 +223,9 @@ Test(share, tensors_are_even)
     static const struct {
         int model, ranks;
         double most;
-    } some[] = {{0, 2, 1.001}, {0, 4, 1.02},  {0, 8, 1.02},  {1, 2, 1.001}, {1, 4, 1.001}, {1, 8, 1.03},
-                {2, 2, 1.001}, {2, 4, 1.001}, {2, 8, 1.001}, {2, 16, 1.07}, {4, 4, 1.001}, {3, 3, 1.001}};
+    } some[] = {{0, 2, 1.001}, {0, 4, 1.02},  {0, 8, 1.02},  {1, 2, 1.001}, {1, 4, 1.001},
+                {1, 8, 1.03},  {2, 2, 1.001}, {2, 4, 1.001}, {2, 8, 1.001}, {2, 16, 1.07},
+                {4, 4, 1.001}, {3, 3, 1.001}, {7, 2, 1.001}, {8, 4, 1.001}, {3, 16, 1.6}};
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         const struct hc_decoder *whole = &models[some[i].model].decoder;
         struct hc_share shares[MOST], all;

@@ -25,6 +25,9 @@ static const struct shape shapes[] = {
     {"shared", "Qwen3ForCausalLM", 48, 4, 2, 128, 112, 96, true, false, true, true},
     /* Two heads to a tile, so that there are ranks without any; the last block is cut short. */
     {"small", "LlamaForCausalLM", 64, 8, 4, 8, 44, 48, false, false, false, true},
+    /* One Hadamard block of down, and two: with more ranks it is split by rows, and o is not. */
+    {"one block", "LlamaForCausalLM", 80, 5, 5, 128, 128, 64, true, true, false, true},
+    {"two blocks", "Qwen3ForCausalLM", 48, 4, 2, 128, 256, 64, false, false, true, true},
 };
 
 struct model_file {
