@@ -184,7 +184,7 @@ static hc_status run_decode(struct bench *bench, struct hc_error *error)
     void *decoder = NULL;
     hc_status status;
     HC_TRY(hc_method_pair.open(bench->parameters, &shape, parts, &decoder, error));
-    HC_TRY(hc_method_pair.decode(engine, decoder, 0, bench->tensor.weights, bench->decoded, error));
+    HC_TRY(hc_method_pair.decode(engine, decoder, 0, bench->tensor.weights, HC_TYPE_F32, bench->decoded, error));
 done:
     if (decoder)
         hc_method_pair.close(decoder);

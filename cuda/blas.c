@@ -14,52 +14,76 @@ void hc_cuda_blas_close(struct hc_cuda_blas *blas)
 }
 
 /* The version that this was built for, as the loader finds it, or where it was at build time. */
-static void *load(void)
+static hc_status load(struct hc_cuda_blas *blas, struct hc_error *error)
 {
     char name[64], path[1024];
     snprintf(name, sizeof name, "libcublas.so.%d", CUBLAS_VER_MAJOR);
     snprintf(path, sizeof path, "%s/%s", HC_CUBLAS_FOLDER, name);
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    return library ? library : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    blas->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (!blas->library)
+        blas->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (blas->library)
+        return HC_OK;
+    const char *why = dlerror();
+    return hc_fail(error, HC_ERR_DEVICE, "cuBLAS does not load: dlopen of %s, and of %s: %s", name, path,
+                   why ? why : "no reason");
 }
 
 /* function: where its address goes. */
-static bool find(void *library, const char *name, void *function)
+static hc_status find(const struct hc_cuda_blas *blas, const char *name, void *function, struct hc_error *error)
 {
-    void *address = dlsym(library, name);
+    void *address = dlsym(blas->library, name);
     memcpy(function, &address, sizeof address);
-    return address;
+    if (address)
+        return HC_OK;
+    const char *why = dlerror();
+    return hc_fail(error, HC_ERR_DEVICE, "cuBLAS does not load: dlsym of %s: %s", name, why ? why : "no reason");
 }
 
 static hc_status find_all(struct hc_cuda_blas *blas, struct hc_error *error)
 {
-    blas->library = load();
-    bool found = blas->library && find(blas->library, "cublasCreate_v2", &blas->create) &&
-                 find(blas->library, "cublasDestroy_v2", &blas->destroy) &&
-                 find(blas->library, "cublasSetStream_v2", &blas->set_stream) &&
-                 find(blas->library, "cublasSetWorkspace_v2", &blas->set_workspace) &&
-                 find(blas->library, "cublasGemmEx", &blas->gemm_ex) &&
-                 find(blas->library, "cublasGetStatusString", &blas->status_string);
-    if (found)
-        return HC_OK;
-    const char *why = dlerror();
-    hc_status status = hc_fail(error, HC_ERR_DEVICE, "cuBLAS does not load: %s", why ? why : "no reason");
-    hc_cuda_blas_close(blas);
+    hc_status status;
+    HC_TRY(load(blas, error));
+    HC_TRY(find(blas, "cublasCreate_v2", &blas->create, error));
+    HC_TRY(find(blas, "cublasDestroy_v2", &blas->destroy, error));
+    HC_TRY(find(blas, "cublasSetStream_v2", &blas->set_stream, error));
+    HC_TRY(find(blas, "cublasSetWorkspace_v2", &blas->set_workspace, error));
+    HC_TRY(find(blas, "cublasGemmEx", &blas->gemm_ex, error));
+    HC_TRY(find(blas, "cublasGetStatusString", &blas->status_string, error));
+done:
+    if (status != HC_OK)
+        hc_cuda_blas_close(blas);
     return status;
+}
+
+static hc_status succeeded(const struct hc_cuda_blas *blas, const struct hc_cuda_device *device, cublasStatus_t result,
+                           const char *call, struct hc_error *error)
+{
+    return result == CUBLAS_STATUS_SUCCESS ? HC_OK
+                                           : hc_fail(error, HC_ERR_DEVICE, "CUDA device %d: %s: %s", device->ordinal,
+                                                     call, blas->status_string(result));
 }
 
 hc_status hc_cuda_blas_open(struct hc_cuda_blas *blas, const struct hc_cuda_device *device, void *workspace,
                             size_t bytes, struct hc_error *error)
 {
-    hc_status found = blas->library ? HC_OK : find_all(blas, error);
-    if (found != HC_OK)
-        return found;
-    cublasStatus_t status = blas->handle ? CUBLAS_STATUS_SUCCESS : blas->create(&blas->handle);
-    if (status == CUBLAS_STATUS_SUCCESS)
-        status = blas->set_stream(blas->handle, device->stream);
-    if (status == CUBLAS_STATUS_SUCCESS) /* after the stream, which resets it */
-        status = blas->set_workspace(blas->handle, workspace, bytes);
-    return status == CUBLAS_STATUS_SUCCESS ? HC_OK
-                                           : hc_fail(error, HC_ERR_DEVICE, "CUDA device %d: cuBLAS: %s",
-                                                     device->ordinal, blas->status_string(status));
+    hc_status status;
+    if (!blas->library)
+        HC_TRY(find_all(blas, error));
+    if (!blas->handle)
+        HC_TRY(succeeded(blas, device, blas->create(&blas->handle), "cublasCreate", error));
+    HC_TRY(succeeded(blas, device, blas->set_stream(blas->handle, device->stream), "cublasSetStream", error));
+    /* After the stream, which resets it. */
+    HC_TRY(succeeded(blas, device, blas->set_workspace(blas->handle, workspace, bytes), "cublasSetWorkspace", error));
+done:
+    return status;
+}
+
+cublasStatus_t hc_cuda_blas_multiply(const struct hc_cuda_blas *blas, const struct hc_cuda_gemm *gemm)
+{
+    const float one = 1, zero = 0;
+    return blas->gemm_ex(blas->handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)gemm->rows, (int)gemm->n, (int)gemm->columns,
+                         &one, gemm->weights, gemm->type, (int)gemm->row_stride, gemm->x, gemm->type,
+                         (int)gemm->x_stride, &zero, gemm->sums, CUDA_R_32F, (int)gemm->rows, CUBLAS_COMPUTE_32F,
+                         CUBLAS_GEMM_DEFAULT);
 }

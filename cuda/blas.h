@@ -21,10 +21,22 @@ struct hc_cuda_blas {
     __typeof__(&cublasGetStatusString) status_string;
 };
 
-/* Opens it on the device's stream, if it is not open, to use `workspace`. HC_ERR_DEVICE: it is not there, or refuses.
- * In both cases to be closed. */
+/* sums (n x rows) = x (n x columns, x_stride apart) W^T, W rows x columns, row_stride apart; x in the type of W.
+ * Pointers are device memory. */
+struct hc_cuda_gemm {
+    const void *weights, *x;
+    cudaDataType_t type;
+    uint32_t rows, columns, row_stride, x_stride, n;
+    float *sums;
+};
+
+/* Opens it on the device's stream, if it is not open, to use `workspace`. HC_ERR_DEVICE: it is not there, or refuses;
+ * the message names the call. In both cases to be closed. */
 hc_status hc_cuda_blas_open(struct hc_cuda_blas *blas, const struct hc_cuda_device *device, void *workspace,
                             size_t bytes, struct hc_error *error);
 void hc_cuda_blas_close(struct hc_cuda_blas *blas);
+
+/* Queues the product, summed in float32. */
+cublasStatus_t hc_cuda_blas_multiply(const struct hc_cuda_blas *blas, const struct hc_cuda_gemm *gemm);
 
 #endif

@@ -185,18 +185,14 @@ done:
 static hc_status collect_decode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
     job->faults += *slot->faults;
-    memcpy((float *)job->out + slot->first, slot->results, (size_t)slot->count * sizeof(float));
+    hc_cuda_take_decoded(job, slot);
     return HC_OK;
 }
 
 static hc_status submit_decode(struct hc_cuda_job *job, struct hc_cuda_slot *slot)
 {
-    hc_status status;
-    HC_TRY(load_decoded(job, slot));
-    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_DECODED, slot->results, (size_t)slot->count * sizeof(float),
-                            job->error));
-done:
-    return status;
+    hc_status status = load_decoded(job, slot);
+    return status == HC_OK ? hc_cuda_fetch_decoded(job, slot) : status;
 }
 
 static hc_status collect_compare(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
@@ -312,11 +308,12 @@ static hc_status cuda_encode(struct hc_engine *engine, const struct hc_piece *pi
 }
 
 static hc_status cuda_decode(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
-                             const float (*table)[2], uint32_t entries, float *out, struct hc_error *error)
+                             const float (*table)[2], uint32_t entries, hc_type type, void *out, struct hc_error *error)
 {
     struct hc_cuda_job job = hc_cuda_job_of(engine, NULL, 0, count, error);
     job.submit = submit_decode;
     job.collect = collect_decode;
+    job.type = type;
     job.out = out;
     return run_with_table(&job, in, bits, table, entries);
 }

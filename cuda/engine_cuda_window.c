@@ -612,20 +612,18 @@ static hc_status submit_decode(struct hc_cuda_job *job, struct hc_cuda_slot *slo
     const struct decoding *d = job->window;
     uint64_t columns = d->frame->columns;
     hc_status status = restore_rows(job, d->first_row + slot->first / columns, slot->count / columns, HC_CUDA_DECODED);
-    return status == HC_OK
-               ? hc_cuda_download(job->staging, HC_CUDA_DECODED, slot->results, slot->count * sizeof(float), job->error)
-               : status;
+    return status == HC_OK ? hc_cuda_fetch_decoded(job, slot) : status;
 }
 
 static hc_status collect_decode(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
 {
-    memcpy((float *)job->out + slot->first, slot->results, slot->count * sizeof(float));
+    hc_cuda_take_decoded(job, slot);
     return HC_OK;
 }
 
 hc_status hc_cuda_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
                                 const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
-                                uint64_t first_row, uint64_t rows, float *out, struct hc_error *error)
+                                uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error)
 {
     uint64_t padded = hc_window_padded_columns(frame);
     const struct decoding decoding = {frame, coder, codes, scales, first_row};
@@ -637,6 +635,7 @@ hc_status hc_cuda_window_decode(struct hc_engine *engine, const struct hc_window
     job.submit = submit_decode;
     job.collect = collect_decode;
     job.window = &decoding;
+    job.type = type;
     job.out = out;
     HC_TRY(hc_cuda_device_enter(&job.staging->device, error));
     HC_TRY(upload_coder(&job, frame, coder));

@@ -30,7 +30,7 @@ hc_status hc_cuda_window_fit(struct hc_engine *engine, const struct hc_piece *pi
                              const struct hc_window_result *result, struct hc_error *error);
 hc_status hc_cuda_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
                                 const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
-                                uint64_t first_row, uint64_t rows, float *out, struct hc_error *error);
+                                uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error);
 hc_status hc_cuda_window_compare(struct hc_engine *engine, const struct hc_piece *piece,
                                  const struct hc_window_frame *frame, const struct hc_window_coder *coder,
                                  const struct hc_window_coded *coded, uint64_t first, uint64_t count,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "convert/convert_cuda.h"
+#include "convert/convert_rows_cuda.h"
 
 struct hc_cuda_job hc_cuda_job_of(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first,
                                   uint64_t count, struct hc_error *error)
@@ -134,4 +135,26 @@ hc_status hc_cuda_load_weights(struct hc_cuda_job *job, struct hc_cuda_slot *slo
         HC_TRY(hc_cuda_launched(job, hc_bf16_to_f32_cuda(raw, count, slot->on_device, stream), "bf16_to_f32"));
 done:
     return status;
+}
+
+/* Halves lie where weights of 16 bits would be uploaded: nothing is while it decodes. */
+hc_status hc_cuda_fetch_decoded(struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    size_t count = (size_t)slot->count, bytes = count * hc_type_block_bytes(job->type);
+    hc_status status;
+    if (job->type == HC_TYPE_F32)
+        return hc_cuda_download(job->staging, HC_CUDA_DECODED, slot->results, bytes, job->error);
+    HC_TRY(hc_cuda_launched(job,
+                            hc_convert_to_cuda(hc_cuda_region_of(job, HC_CUDA_DECODED), count, job->type,
+                                               hc_cuda_region_of(job, HC_CUDA_RAW), job->staging->device.stream),
+                            "convert_to"));
+    HC_TRY(hc_cuda_download(job->staging, HC_CUDA_RAW, slot->results, bytes, job->error));
+done:
+    return status;
+}
+
+void hc_cuda_take_decoded(const struct hc_cuda_job *job, const struct hc_cuda_slot *slot)
+{
+    size_t width = hc_type_block_bytes(job->type);
+    memcpy((uint8_t *)job->out + slot->first * width, slot->results, slot->count * width);
 }

@@ -16,6 +16,7 @@ struct hc_cuda_job {
     uint64_t first, count; /* the stretch */
     uint64_t chunk;        /* weights at a time; hc_cuda_load_weights takes HC_CUDA_CHUNK at most */
     void *out;             /* sums, codes or weights, as the operation says */
+    hc_type type;          /* of weights that are decoded */
     /* Of `pair`: */
     size_t grids;
     unsigned bits;
@@ -47,6 +48,11 @@ void hc_cuda_settle(struct hc_cuda_job *job);
 
 /* Brings the slot's weights to slot->on_device. */
 hc_status hc_cuda_load_weights(struct hc_cuda_job *job, struct hc_cuda_slot *slot);
+
+/* Weights decoded to HC_CUDA_DECODED, on their way to job->out, in job->type: rounded, and copied to the slot; and from
+ * there, once that is complete. */
+hc_status hc_cuda_fetch_decoded(struct hc_cuda_job *job, const struct hc_cuda_slot *slot);
+void hc_cuda_take_decoded(const struct hc_cuda_job *job, const struct hc_cuda_slot *slot);
 
 static inline size_t hc_cuda_blocks_of(const struct hc_cuda_slot *slot)
 {

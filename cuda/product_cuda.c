@@ -169,21 +169,9 @@ static void multiply_pairs(const struct products *products)
 
 /* ---- By cuBLAS ------------------------------------------------------------------------------ */
 
-/* sums (n x rows) = x (n x columns, x_stride apart) W^T, W rows x columns, row_stride apart; x in the type of W. */
-struct gemm {
-    const void *weights, *x;
-    cudaDataType_t type;
-    uint32_t rows, columns, row_stride, x_stride, n;
-    float *sums;
-};
-
-static void multiply_dense(struct hc_cuda_runtime *cuda, const struct gemm *gemm)
+static void multiply_dense(struct hc_cuda_runtime *cuda, const struct hc_cuda_gemm *gemm)
 {
-    const float one = 1, zero = 0;
-    cublasStatus_t status = cuda->blas.gemm_ex(
-        cuda->blas.handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)gemm->rows, (int)gemm->n, (int)gemm->columns, &one,
-        gemm->weights, gemm->type, (int)gemm->row_stride, gemm->x, gemm->type, (int)gemm->x_stride, &zero, gemm->sums,
-        CUDA_R_32F, (int)gemm->rows, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+    cublasStatus_t status = hc_cuda_blas_multiply(&cuda->blas, gemm);
     if (status != CUBLAS_STATUS_SUCCESS) {
         char call[96];
         snprintf(call, sizeof call, "cublasGemmEx: %s", cuda->blas.status_string(status));
@@ -226,15 +214,15 @@ static void multiply_halves(const struct products *products, unsigned i)
     const size_t groups = (matrix->padded + HC_INPUT_GROUP - 1) / HC_INPUT_GROUP;
     for (uint32_t first = 0; first < matrix->rows; first += at_once) {
         uint32_t rows = (uint32_t)least(at_once, matrix->rows - first);
-        multiply_dense(cuda, &(struct gemm){.weights = half_rows(cuda, matrix, first, rows),
-                                            .x = cuda->halves[products->slots[i]],
-                                            .type = CUDA_R_16F,
-                                            .rows = rows,
-                                            .columns = stored ? matrix->columns : matrix->padded,
-                                            .row_stride = stored ? matrix->columns : matrix->padded,
-                                            .x_stride = matrix->padded,
-                                            .n = products->n,
-                                            .sums = cuda->sums});
+        multiply_dense(cuda, &(struct hc_cuda_gemm){.weights = half_rows(cuda, matrix, first, rows),
+                                                    .x = cuda->halves[products->slots[i]],
+                                                    .type = CUDA_R_16F,
+                                                    .rows = rows,
+                                                    .columns = stored ? matrix->columns : matrix->padded,
+                                                    .row_stride = stored ? matrix->columns : matrix->padded,
+                                                    .x_stride = matrix->padded,
+                                                    .n = products->n,
+                                                    .sums = cuda->sums});
         hc_cuda_note(cuda,
                      hc_product_finish_cuda(cuda->sums, products->n, rows,
                                             matrix->kind == HC_CUDA_WINDOW ? matrix->window.scales + first : NULL,
@@ -249,15 +237,15 @@ static void multiply_halves(const struct products *products, unsigned i)
 static void multiply_floats(struct hc_cuda_runtime *cuda, const struct hc_linear *layer, const void *x, uint32_t n)
 {
     const struct hc_cuda_matrix *matrix = matrix_of(layer);
-    multiply_dense(cuda, &(struct gemm){.weights = matrix->floats,
-                                        .x = x,
-                                        .type = matrix->type == HC_TYPE_F32 ? CUDA_R_32F : CUDA_R_16BF,
-                                        .rows = matrix->rows,
-                                        .columns = matrix->columns,
-                                        .row_stride = matrix->columns,
-                                        .x_stride = matrix->columns,
-                                        .n = n,
-                                        .sums = layer->out});
+    multiply_dense(cuda, &(struct hc_cuda_gemm){.weights = matrix->floats,
+                                                .x = x,
+                                                .type = matrix->type == HC_TYPE_F32 ? CUDA_R_32F : CUDA_R_16BF,
+                                                .rows = matrix->rows,
+                                                .columns = matrix->columns,
+                                                .row_stride = matrix->columns,
+                                                .x_stride = matrix->columns,
+                                                .n = n,
+                                                .sums = layer->out});
     if (layer->bias)
         hc_cuda_note(cuda,
                      hc_product_finish_cuda(layer->out, n, matrix->rows, NULL, NULL, 0, layer->bias, false, layer->out,

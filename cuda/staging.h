@@ -38,7 +38,7 @@ enum {
 /* Regions of the arena, aligned to 256 bytes. */
 enum hc_cuda_region {
     /* Of both methods */
-    HC_CUDA_RAW,     /* for each slot, a chunk in a type of 2 bytes, as it lies in the file */
+    HC_CUDA_RAW,     /* for each slot, a chunk in a type of 2 bytes, as it lies in the file, or is to be written */
     HC_CUDA_WEIGHTS, /* for each slot, a chunk in float32 */
     HC_CUDA_DECODED, /* the same, decoded; in pair_try the outer pairs of each block */
     HC_CUDA_RESULTS, /* per block and grid */

@@ -18,8 +18,8 @@ struct restore {
     struct hc_meter meter;
     struct hc_model *model;
     const hc_decompress_options *options;
-    float *weights;  /* a stretch, decoded */
-    void *converted; /* and in its own type */
+    void *weights;   /* a stretch, decoded */
+    double *doubles; /* and in the one type in which nothing is decoded */
 };
 
 /* One file that is being written. */
@@ -68,41 +68,47 @@ static bool overflows(uint16_t *halves, size_t n, uint16_t infinity, bool hold)
     return any;
 }
 
-/* A stretch in the type of the target, in *converted; false if that type cannot hold a weight. What only the error of
- * coding took beyond the tensor's own type is held at its end. */
-static bool convert(const struct target *target, const float *weights, size_t n, const void **converted)
+/* False if the type of the target cannot hold a weight. What only the error of coding took beyond the tensor's own type
+ * is held at its end. */
+static bool fits(const struct target *target, void *weights, size_t n)
 {
-    struct restore *restore = target->restore;
-    const struct hc_convert_ops *ops = &restore->meter.context->kernels.convert;
-    *converted = restore->converted;
     switch (target->type) {
     case HC_TYPE_F16:
-        ops->f32_to_f16(weights, n, restore->converted);
-        return !overflows(restore->converted, n, 0x7c00, target->own);
+        return !overflows(weights, n, 0x7c00, target->own);
     case HC_TYPE_BF16:
-        ops->f32_to_bf16(weights, n, restore->converted);
-        return !overflows(restore->converted, n, 0x7f80, target->own);
-    case HC_TYPE_F64:
-        for (size_t i = 0; i < n; i++)
-            ((double *)restore->converted)[i] = weights[i];
-        return true;
+        return !overflows(weights, n, 0x7f80, target->own);
     default:
-        *converted = weights;
         return true;
     }
 }
 
-static hc_status write_stretch(void *user, uint64_t first, uint64_t count, const float *weights, struct hc_error *error)
+static const double *to_doubles(const struct restore *restore, const float *weights, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        restore->doubles[i] = (double)weights[i];
+    return restore->doubles;
+}
+
+static hc_status write_stretch(void *user, uint64_t first, uint64_t count, void *weights, struct hc_error *error)
 {
     struct target *target = user;
     size_t bytes = count * hc_type_block_bytes(target->type);
-    const void *converted;
-    if (!convert(target, weights, count, &converted))
+    if (!fits(target, weights, count))
         return hc_fail(error, HC_ERR_UNSUPPORTED, "tensor %.200s: has weights that %s cannot hold",
                        target->restore->meter.progress.tensor, hc_type_name(target->type));
-    hc_status status = hc_out_write_at(&target->out, target->position, converted, bytes, error);
+    const void *written =
+        target->type == HC_TYPE_F64 ? (const void *)to_doubles(target->restore, weights, count) : weights;
+    hc_status status = hc_out_write_at(&target->out, target->position, written, bytes, error);
     target->position += bytes;
     return status == HC_OK ? hc_meter_report(&target->restore->meter, first + count, error) : status;
+}
+
+static hc_status write_decoded(struct target *target, const struct hc_model_tensor *tensor, struct hc_error *error)
+{
+    struct restore *restore = target->restore;
+    hc_type type = target->type == HC_TYPE_F64 ? HC_TYPE_F32 : target->type;
+    return hc_model_decode(&restore->meter.context->engine, tensor, type, restore->weights, write_stretch, target,
+                           error);
 }
 
 static hc_status write_kept(struct target *target, const struct hc_tensor *stored, struct hc_error *error)
@@ -132,8 +138,7 @@ static hc_status write_tensor(struct target *target, const struct hc_model_tenso
         status = hc_fail(error, HC_ERR_CORRUPT, "%s: tensor %.200s: fails its checksum",
                          restore->model->source->files[tensor->parts[0]->file].path, tensor->name);
     if (status == HC_OK)
-        status = tensor->description.method ? hc_model_decode(&restore->meter.context->engine, tensor, restore->weights,
-                                                              write_stretch, target, error)
+        status = tensor->description.method ? write_decoded(target, tensor, error)
                                             : write_kept(target, tensor->parts[0], error);
     hc_model_drop(tensor);
     hc_meter_advance(&restore->meter, tensor->info.weights);
@@ -382,8 +387,8 @@ hc_status hc_decompress(hc_context *context, const char *input, const char *outp
         goto done;
     }
     restore.weights = malloc(HC_MODEL_STRETCH * sizeof(float));
-    restore.converted = malloc(HC_MODEL_STRETCH * sizeof(double));
-    if (!restore.weights || !restore.converted) {
+    restore.doubles = malloc(HC_MODEL_STRETCH * sizeof *restore.doubles);
+    if (!restore.weights || !restore.doubles) {
         status = hc_no_memory(error);
         goto done;
     }
@@ -394,7 +399,7 @@ hc_status hc_decompress(hc_context *context, const char *input, const char *outp
     hc_meter_report(&restore.meter, 0, NULL); /* cannot stop what is done */
 done:
     free(restore.weights);
-    free(restore.converted);
+    free(restore.doubles);
     hc_model_close(restore.model);
     return status;
 }

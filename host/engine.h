@@ -111,10 +111,11 @@ struct hc_engine_table {
     /* Codes of `bits` bits, packed, to out: (pairs * bits + 7) / 8 bytes. */
     hc_status (*pair_encode)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                              const struct hc_pair_grid *grid, unsigned bits, uint8_t *out, struct hc_error *error);
-    /* in: packed codes of the stretch, all their (pairs * bits + 7) / 8 bytes. out: count floats. HC_ERR_CORRUPT if a
-     * code is not in the table. */
+    /* in: packed codes of the stretch, all their (pairs * bits + 7) / 8 bytes. out: count numbers of `type`, as
+     * hc_engine_round makes them. HC_ERR_CORRUPT if a code is not in the table. */
     hc_status (*pair_decode)(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
-                             const float (*table)[2], uint32_t entries, float *out, struct hc_error *error);
+                             const float (*table)[2], uint32_t entries, hc_type type, void *out,
+                             struct hc_error *error);
     /* Decodes the stretch and holds it against the piece. */
     hc_status (*pair_compare)(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first, uint64_t count,
                               const uint8_t *in, unsigned bits, const float (*table)[2], uint32_t entries,
@@ -149,10 +150,10 @@ struct hc_engine_table {
                             const struct hc_window_coder *coder, const struct hc_window_coded *coded,
                             uint64_t first_row, uint64_t rows, const struct hc_window_result *result,
                             struct hc_error *error);
-    /* codes and scales of the whole matrix; out: rows x columns. */
+    /* codes and scales of the whole matrix; out: rows x columns of `type`, as hc_engine_round makes them. */
     hc_status (*window_decode)(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
-                               uint64_t first_row, uint64_t rows, float *out, struct hc_error *error);
+                               uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error);
     /* Decodes the weights first .. first + count - 1 (first a multiple of HC_BLOCK), whose rows are among those of
      * `coded`, and holds them against the piece. */
     hc_status (*window_compare)(struct hc_engine *engine, const struct hc_piece *piece,
@@ -160,6 +161,9 @@ struct hc_engine_table {
                                 const struct hc_window_coded *coded, uint64_t first, uint64_t count,
                                 struct hc_compare_sum *sum, struct hc_error *error);
 };
+
+/* Decoded weights in the type that is wanted: F32, F16 or BF16, rounded to nearest, ties to even. No overlap. */
+void hc_engine_round(const struct hc_kernels *kernels, const float *weights, size_t n, hc_type type, void *out);
 
 /* The CPU's. `kernels` must outlive it. */
 hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kernels, int threads,

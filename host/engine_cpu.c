@@ -175,19 +175,22 @@ static hc_status check_codes(uint64_t bad, struct hc_error *error)
 }
 
 static hc_status cpu_decode(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
-                            const float (*table)[2], uint32_t entries, float *out, struct hc_error *error)
+                            const float (*table)[2], uint32_t entries, hc_type type, void *out, struct hc_error *error)
 {
     const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
+    const size_t bytes = (size_t)HC_BLOCK * hc_type_block_bytes(type);
     uint64_t bad = 0;
 #pragma omp parallel for num_threads(team(cpu, count)) schedule(dynamic) reduction(+ : bad)
     for (int64_t b = 0; b < block_count(count); b++) {
         size_t n = block_size(count, b);
         const uint8_t *codes = in + (size_t)b * block_bytes(bits);
-        float *to = out + (size_t)b * HC_BLOCK, whole[HC_BLOCK];
-        bool odd = n % 2 != 0; /* the second weight of the last pair is padding, for which `out` has no room */
-        bad += cpu->kernels->pair_decode.block(codes, (n + 1) / 2, bits, table, entries, odd ? whole : to);
-        if (odd)
-            memcpy(to, whole, n * sizeof *to);
+        float whole[HC_BLOCK];
+        void *to = (uint8_t *)out + (size_t)b * bytes;
+        /* The second weight of the last pair may be padding, for which `out` has no room. */
+        bool fits = type == HC_TYPE_F32 && n % 2 == 0;
+        bad += cpu->kernels->pair_decode.block(codes, (n + 1) / 2, bits, table, entries, fits ? to : whole);
+        if (!fits)
+            hc_engine_round(cpu->kernels, whole, n, type, to);
     }
     return check_codes(bad, error);
 }
@@ -248,7 +251,7 @@ static hc_status cpu_window_compare(struct hc_engine *engine, const struct hc_pi
     if (!decoded)
         return hc_no_memory(error);
     hc_status status = hc_cpu_window_decode(engine, frame, coder, coded->codes, coded->scales,
-                                            begin - coded->first_tile_row * HC_TILE, rows, decoded, error);
+                                            begin - coded->first_tile_row * HC_TILE, rows, HC_TYPE_F32, decoded, error);
     if (status == HC_OK)
         compare_decoded(hc_cpu_state_of(engine), piece, first, count, decoded + (first - begin * columns), sum);
     free(decoded);

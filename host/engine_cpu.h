@@ -36,6 +36,6 @@ hc_status hc_cpu_window_fit(struct hc_engine *engine, const struct hc_piece *pie
                             struct hc_error *error);
 hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
-                               uint64_t first_row, uint64_t rows, float *out, struct hc_error *error);
+                               uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error);
 
 #endif

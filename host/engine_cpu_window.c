@@ -431,10 +431,10 @@ hc_status hc_cpu_window_fit(struct hc_engine *engine, const struct hc_piece *pie
 
 hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
-                               uint64_t first_row, uint64_t rows, float *out, struct hc_error *error)
+                               uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error)
 {
     const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
-    uint64_t padded = hc_window_padded_columns(frame);
+    const size_t padded = hc_window_padded_columns(frame), bytes = frame->columns * hc_type_block_bytes(type);
     int64_t begin = (int64_t)(first_row / HC_TILE), end = (int64_t)((first_row + rows + HC_TILE - 1) / HC_TILE);
     struct arrays buffers = {0};
     hc_status status =
@@ -449,7 +449,7 @@ hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_
         for (uint64_t r = row > first_row ? row : first_row; r < last; r++) {
             float *at = values + (r - row) * padded;
             restore_row(cpu->kernels, frame, at, scales[r]);
-            memcpy(out + (r - first_row) * frame->columns, at, frame->columns * sizeof *out);
+            hc_engine_round(cpu->kernels, at, frame->columns, type, (uint8_t *)out + (r - first_row) * bytes);
         }
     }
     free(buffers.bytes);

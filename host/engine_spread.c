@@ -283,16 +283,22 @@ static hc_status pair_encode(struct hc_engine *engine, const struct hc_piece *pi
     return carry_out(engine, &op, error);
 }
 
+/* Where weight i of those that are decoded goes. */
+static void *decoded_at(const struct hc_spread_op *op, uint64_t i)
+{
+    return (uint8_t *)op->out + i * hc_type_block_bytes(op->type);
+}
+
 static hc_status run_decode(const struct hc_spread_op *op, struct hc_engine *engine, uint64_t first, uint64_t count,
                             void *sum, struct hc_error *error)
 {
     (void)sum;
     return engine->table->pair_decode(engine, op->in + packed_bytes(op, first), count, op->bits, op->table, op->entries,
-                                      op->out + first, error);
+                                      op->type, decoded_at(op, first), error);
 }
 
 static hc_status pair_decode(struct hc_engine *engine, const uint8_t *in, uint64_t count, unsigned bits,
-                             const float (*table)[2], uint32_t entries, float *out, struct hc_error *error)
+                             const float (*table)[2], uint32_t entries, hc_type type, void *out, struct hc_error *error)
 {
     struct hc_spread_op op = pair_op(HC_SPREAD_PAIR_DECODE, "the weights", NULL, 0, count);
     op.run = run_decode;
@@ -300,6 +306,7 @@ static hc_status pair_decode(struct hc_engine *engine, const uint8_t *in, uint64
     op.bits = bits;
     op.table = table;
     op.entries = entries;
+    op.type = type;
     op.out = out;
     return carry_out(engine, &op, error);
 }
@@ -480,7 +487,7 @@ static hc_status run_factors(const struct hc_spread_op *op, struct hc_engine *en
 {
     (void)sum;
     return engine->table->window_factors(engine, op->piece, op->frame, op->coder, first, count,
-                                         op->out + (first - op->first), error);
+                                         (float *)op->outputs[0].data + (first - op->first), error);
 }
 
 static hc_status window_factors(struct hc_engine *engine, const struct hc_piece *piece,
@@ -492,7 +499,6 @@ static hc_status window_factors(struct hc_engine *engine, const struct hc_piece 
     op.unit = 1;
     op.frame = frame;
     op.coder = coder;
-    op.out = factors;
     add_output(&op, factors, factor_bytes);
     return carry_out(engine, &op, error);
 }
@@ -615,13 +621,13 @@ static hc_status run_rows(const struct hc_spread_op *op, struct hc_engine *engin
     uint64_t begin = first * HC_TILE, end = (first + count) * HC_TILE, last = op->first_row + op->rows;
     begin = begin > op->first_row ? begin : op->first_row;
     end = end < last ? end : last;
-    return engine->table->window_decode(engine, op->frame, op->coder, op->in, op->scales, begin, end - begin,
-                                        op->out + (begin - op->first_row) * op->frame->columns, error);
+    return engine->table->window_decode(engine, op->frame, op->coder, op->in, op->scales, begin, end - begin, op->type,
+                                        decoded_at(op, (begin - op->first_row) * op->frame->columns), error);
 }
 
 static hc_status window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
-                               uint64_t first_row, uint64_t rows, float *out, struct hc_error *error)
+                               uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error)
 {
     uint64_t first = first_row / HC_TILE, end = (first_row + rows + HC_TILE - 1) / HC_TILE;
     struct hc_spread_op op = {.kind = HC_SPREAD_WINDOW_DECODE,
@@ -637,6 +643,7 @@ static hc_status window_decode(struct hc_engine *engine, const struct hc_window_
                               .scales = scales,
                               .first_row = first_row,
                               .rows = rows,
+                              .type = type,
                               .out = out};
     return carry_out(engine, &op, error);
 }

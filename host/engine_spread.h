@@ -96,7 +96,8 @@ struct hc_spread_op {
     const struct hc_window_factors *factors;
     const uint16_t *scales;
     uint64_t first_row, rows;
-    float *out;
+    hc_type type; /* of what is decoded, to out */
+    void *out;
 };
 
 static inline uint64_t hc_spread_units(const struct hc_spread_op *op)

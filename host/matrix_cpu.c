@@ -115,8 +115,8 @@ static hc_status decode_rows(const struct hc_matrix *matrix, struct hc_engine *e
 {
     const uint64_t at = first * matrix->columns, begin = at / HC_BLOCK * HC_BLOCK;
     *rows = buffer + (at - begin);
-    return matrix->tensor->description.method->decode(engine, matrix->decoder, begin,
-                                                      at - begin + (uint64_t)count * matrix->columns, buffer, error);
+    return matrix->tensor->description.method->decode(
+        engine, matrix->decoder, begin, at - begin + (uint64_t)count * matrix->columns, HC_TYPE_F32, buffer, error);
 }
 
 hc_status hc_matrix_cpu_rows(const struct hc_matrix *matrix, struct hc_engine *engine, uint32_t first, uint32_t count,

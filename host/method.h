@@ -78,9 +78,9 @@ struct hc_method {
     void (*close)(void *decoder);
     /* May be NULL. Makes now what decoding would make on its way: from then on threads may share the decoder. */
     hc_status (*settle)(void *decoder, struct hc_error *error);
-    /* Weights first .. first + count - 1; first a multiple of HC_BLOCK. */
-    hc_status (*decode)(struct hc_engine *engine, void *decoder, uint64_t first, uint64_t count, float *out,
-                        struct hc_error *error);
+    /* Weights first .. first + count - 1, first a multiple of HC_BLOCK, as hc_engine_round makes them. */
+    hc_status (*decode)(struct hc_engine *engine, void *decoder, uint64_t first, uint64_t count, hc_type type,
+                        void *out, struct hc_error *error);
     hc_status (*compare)(struct hc_engine *engine, void *decoder, const struct hc_piece *piece, uint64_t first,
                          uint64_t count, struct hc_compare_sum *sum, struct hc_error *error);
     /* The parameters for people, short: "side 0.1, 1600 points, 1 class, 12 bits". */

@@ -407,7 +407,8 @@ done:
 struct decoding {
     struct hc_engine *engine;
     const struct hc_method *method;
-    float *out;
+    hc_type type;
+    void *out;
     hc_decoded_fn fn;
     void *user;
 };
@@ -416,17 +417,17 @@ static hc_status decode_stretch(void *user, const struct hc_stretch *stretch, st
 {
     const struct decoding *decoding = user;
     hc_status status = decoding->method->decode(decoding->engine, stretch->decoder, stretch->first, stretch->count,
-                                                decoding->out, error);
+                                                decoding->type, decoding->out, error);
     return status == HC_OK
                ? decoding->fn(decoding->user, stretch->at + stretch->first, stretch->count, decoding->out, error)
                : status;
 }
 
-hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_decoded_fn fn,
-                          void *user, struct hc_error *error)
+hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, hc_type type, void *out,
+                          hc_decoded_fn fn, void *user, struct hc_error *error)
 {
     const struct hc_description *description = &tensor->description;
-    struct decoding decoding = {engine, description->method, out, fn, user};
+    struct decoding decoding = {engine, description->method, type, out, fn, user};
     return hc_model_each_stretch(tensor, 0, description->weights, HC_MODEL_STRETCH, decode_stretch, &decoding, error);
 }
 
@@ -436,10 +437,11 @@ struct window {
     float *out;
 };
 
-static hc_status take_window(void *user, uint64_t first, uint64_t count, const float *weights, struct hc_error *error)
+static hc_status take_window(void *user, uint64_t first, uint64_t count, void *decoded, struct hc_error *error)
 {
     (void)error;
     const struct window *window = user;
+    const float *weights = decoded;
     uint64_t from = first > window->first ? first : window->first;
     uint64_t window_end = window->first + window->count, end = first + count < window_end ? first + count : window_end;
     if (from < end)
@@ -451,7 +453,7 @@ static hc_status take_window(void *user, uint64_t first, uint64_t count, const f
 static hc_status decode_window(struct hc_engine *engine, const struct hc_model_tensor *tensor, struct window *window,
                                float *buffer, struct hc_error *error)
 {
-    struct decoding decoding = {engine, tensor->description.method, buffer, take_window, window};
+    struct decoding decoding = {engine, tensor->description.method, HC_TYPE_F32, buffer, take_window, window};
     return hc_model_each_stretch(tensor, window->first, window->count, HC_MODEL_STRETCH, decode_stretch, &decoding,
                                  error);
 }

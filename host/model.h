@@ -53,12 +53,11 @@ hc_status hc_model_open_piece(const struct hc_model_tensor *tensor, size_t piece
 hc_status hc_model_each_stretch(const struct hc_model_tensor *tensor, uint64_t first, uint64_t count, uint64_t most,
                                 hc_stretch_fn fn, void *user, struct hc_error *error);
 
-/* Decodes the whole tensor stretch by stretch to `out` (room for HC_MODEL_STRETCH floats) and hands them on; `first` is
- * of the tensor. */
+/* Decodes the whole tensor stretch by stretch to `out` (room for HC_MODEL_STRETCH numbers of `type`, which
+ * hc_engine_round names) and hands them on, to be changed at will; `first` is of the tensor. */
 enum { HC_MODEL_STRETCH = 1 << 20 };
-typedef hc_status (*hc_decoded_fn)(void *user, uint64_t first, uint64_t count, const float *weights,
-                                   struct hc_error *error);
-hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, float *out, hc_decoded_fn fn,
-                          void *user, struct hc_error *error);
+typedef hc_status (*hc_decoded_fn)(void *user, uint64_t first, uint64_t count, void *weights, struct hc_error *error);
+hc_status hc_model_decode(struct hc_engine *engine, const struct hc_model_tensor *tensor, hc_type type, void *out,
+                          hc_decoded_fn fn, void *user, struct hc_error *error);
 
 #endif

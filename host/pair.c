@@ -453,18 +453,18 @@ static size_t block_at(uint64_t count, uint64_t first)
 
 /* As the engine's pair_decode and pair_compare do it, by the table or without it. */
 static hc_status decode_codes(struct hc_engine *engine, struct pair_decoder *decoder, const uint8_t *in, uint64_t count,
-                              float *out, struct hc_error *error)
+                              hc_type type, void *out, struct hc_error *error)
 {
     float block[HC_BLOCK];
     hc_status status = prepare(decoder, count, error);
     if (status == HC_OK && decoder->table)
         return engine->table->pair_decode(engine, in, count, decoder->bits, (const float(*)[2])decoder->table,
-                                          decoder->entries, out, error);
+                                          decoder->entries, type, out, error);
     for (uint64_t at = 0; status == HC_OK && at < count; at += HC_BLOCK) {
         size_t n = block_at(count, at);
         status = decode_block(decoder, engine->kernels, in + code_bytes(at, decoder->bits), n, block, error);
         if (status == HC_OK)
-            memcpy(out + at, block, n * sizeof *out);
+            hc_engine_round(engine->kernels, block, n, type, (uint8_t *)out + at * hc_type_block_bytes(type));
     }
     return status;
 }
@@ -636,11 +636,11 @@ static hc_status pair_settle(void *handle, struct hc_error *error)
     return status;
 }
 
-static hc_status pair_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, float *out,
-                             struct hc_error *error)
+static hc_status pair_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, hc_type type,
+                             void *out, struct hc_error *error)
 {
     struct pair_decoder *decoder = handle;
-    return decode_codes(engine, decoder, decoder->codes + code_bytes(first, decoder->bits), count, out, error);
+    return decode_codes(engine, decoder, decoder->codes + code_bytes(first, decoder->bits), count, type, out, error);
 }
 
 static hc_status pair_compare(struct hc_engine *engine, void *handle, const struct hc_piece *piece, uint64_t first,

@@ -255,18 +255,19 @@ void hc_window_matrix_free(struct hc_window_matrix *matrix)
 }
 
 /* By whole rows. */
-static hc_status window_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, float *out,
-                               struct hc_error *error)
+static hc_status window_decode(struct hc_engine *engine, void *handle, uint64_t first, uint64_t count, hc_type type,
+                               void *out, struct hc_error *error)
 {
     struct window_decoder *decoder = handle;
     uint64_t columns = decoder->frame.columns;
     uint64_t begin = first / columns, end = (first + count + columns - 1) / columns;
-    float *rows = malloc((end - begin) * columns * sizeof *rows);
+    size_t width = hc_type_block_bytes(type);
+    uint8_t *rows = malloc((end - begin) * columns * width);
     hc_status status = rows ? engine->table->window_decode(engine, &decoder->frame, &decoder->coder, decoder->codes,
-                                                           decoder->scales, begin, end - begin, rows, error)
+                                                           decoder->scales, begin, end - begin, type, rows, error)
                             : hc_no_memory(error);
     if (status == HC_OK)
-        memcpy(out, rows + (first - begin * columns), count * sizeof *out);
+        memcpy(out, rows + (first - begin * columns) * width, count * width);
     free(rows);
     return status;
 }

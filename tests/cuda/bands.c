@@ -19,7 +19,8 @@ struct result {
     uint8_t codes[TILE_ROWS * TILE_COLUMNS * HC_TILE_WEIGHTS], some_codes[TILE_ROWS * TILE_COLUMNS * HC_TILE_WEIGHTS];
     uint16_t scales[ROWS], some_scales[ROWS];
     float factors[ROWS];
-    float decoded[WEIGHTS], again[WEIGHTS - 3 * COLUMNS];
+    float decoded[WEIGHTS];
+    uint16_t halves[WEIGHTS - 3 * COLUMNS];
     double residual[ROWS], some_residual[ROWS];
     uint64_t non_finite;
     double abs_error, squared_error, squared_weights, max_abs_error;
@@ -105,8 +106,10 @@ static hc_status work(struct hc_engine *engine, const struct hc_piece *piece, fl
     HC_TRY(hc_window_coder_init(&coder, hc_window_code_find(4, 8), engine->kernels, error));
     HC_TRY(engine->table->window_encode(engine, piece, &frame, &coder, 0, TILE_ROWS, &coded, error));
     HC_TRY(encode_steps(engine, piece, &frame, &coder, r, error));
-    HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 0, ROWS, r->decoded, error));
-    HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 3, ROWS - 3, r->again, error));
+    HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 0, ROWS, HC_TYPE_F32, r->decoded,
+                                        error));
+    HC_TRY(engine->table->window_decode(engine, &frame, &coder, r->codes, r->scales, 3, ROWS - 3, HC_TYPE_F16,
+                                        r->halves, error));
     HC_TRY(compare(engine, piece, &frame, &coder, r, error));
 done:
     engine->table->let_go(engine);

@@ -34,13 +34,16 @@ same()
     passed=$((passed + 1))
 }
 
-# back NAME INPUT: restores what `same` made.
+# back NAME INPUT: restores what `same` made, to every type that the device writes.
 back()
 {
-    for device in cpu cuda; do
-        "$hyperc" decompress "$scratch/$1.cpu" -o "$scratch/$1.back.$device" --dtype F32 --device $device >/dev/null
+    for type in F32 F16 BF16; do
+        for device in cpu cuda; do
+            "$hyperc" decompress "$scratch/$1.cpu" -o "$scratch/$1.$type.$device" --dtype $type --device $device \
+                >/dev/null
+        done
+        diff -r "$scratch/$1.$type.cpu" "$scratch/$1.$type.cuda"
     done
-    diff -r "$scratch/$1.back.cpu" "$scratch/$1.back.cuda"
     "$hyperc" verify "$scratch/$1.cpu" --against "$2" --device cuda >/dev/null
     echo "back: $1"
     passed=$((passed + 1))

@@ -20,7 +20,7 @@ struct result {
     struct hc_search_sum search[HC_PAIR_MAX_CLASSES];
     struct hc_compare_sum compare;
     uint8_t *packed;
-    float *decoded;
+    void *decoded[SCENE_TYPES];
 };
 
 typedef hc_status (*action)(const struct check_tier *tier, const struct scene *s, struct result *r,
@@ -53,12 +53,21 @@ static hc_status do_encode(const struct check_tier *tier, const struct scene *s,
     return engine.table->pair_encode(&engine, &s->piece, s->first, s->count, scene_grid(s), s->bits, r->packed, error);
 }
 
-static hc_status do_decode(const struct check_tier *tier, const struct scene *s, struct result *r,
+static hc_status decode_to(const struct check_tier *tier, const struct scene *s, int type, struct result *r,
                            struct hc_error *error)
 {
     struct hc_engine engine = tier->engine;
     return engine.table->pair_decode(&engine, s->packed, s->count, s->bits, (const float(*)[2])s->table, s->entries,
-                                     r->decoded, error);
+                                     scene_types[type], r->decoded[type], error);
+}
+
+static hc_status do_decode(const struct check_tier *tier, const struct scene *s, struct result *r,
+                           struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (int i = 0; i < SCENE_TYPES && status == HC_OK; i++)
+        status = decode_to(tier, s, i, r, error);
+    return status;
 }
 
 static hc_status do_compare(const struct check_tier *tier, const struct scene *s, struct result *r,
@@ -75,7 +84,8 @@ static void result_init(struct check *c, const struct scene *s, struct result *r
     for (int g = 0; g < HC_PAIR_MAX_CLASSES; g++)
         r->search[g].max_code[0] = r->search[g].max_code[1] = -1;
     r->packed = check_buffer(c, scene_packed_bytes(s), CHECK_FLUSH);
-    r->decoded = check_buffer(c, s->count * sizeof *r->decoded, CHECK_FLUSH);
+    for (int i = 0; i < SCENE_TYPES; i++)
+        r->decoded[i] = check_buffer(c, s->count * hc_type_block_bytes(scene_types[i]), CHECK_FLUSH);
 }
 
 static void compare_searches(struct check *c, const struct result *expected, const struct result *got)
@@ -104,7 +114,9 @@ static void compare_results(struct check *c, const struct scene *s, const struct
     exact(c, "squared_weights", &expected->compare.squared_weights, &got->compare.squared_weights);
     check_f64(c, "max_abs_error", expected->compare.max_abs_error, got->compare.max_abs_error);
     check_bytes(c, "byte", expected->packed, got->packed, scene_packed_bytes(s));
-    check_f32(c, "weight", expected->decoded, got->decoded, s->count);
+    check_f32(c, "weight", expected->decoded[0], got->decoded[0], s->count);
+    for (int i = 1; i < SCENE_TYPES; i++)
+        check_bytes(c, "byte of the halves", expected->decoded[i], got->decoded[i], s->count * sizeof(uint16_t));
 }
 
 /* `expected_status`: what plain C must return, or the scene shows nothing. */
@@ -116,6 +128,8 @@ static void run_scene(struct check *c, struct scene *s, action act, hc_status ex
     result_init(c, s, &got);
     hc_status status = act(c->truth, s, &expected, &error);
     hc_status got_status = act(c->tested, s, &got, &error);
+    for (int i = 1; i < SCENE_TYPES && act == do_decode; i++) /* the engine of the truth may err as the tested one */
+        scene_round(c, expected.decoded[0], s->count, scene_types[i], expected.decoded[i]);
     check_u64(c, "status of plain C", expected_status, status);
     check_u64(c, "status", status, got_status);
     if (status == HC_OK)
@@ -252,8 +266,8 @@ static void bench(struct check_bench *b, action act, double bytes_per_weight)
     work->act = act;
     if (scene_make(s, &b->random, &truth.kernels, &plan) && scene_fit(s, &truth, &plan)) {
         work->result.packed = check_bench_alloc(b, scene_packed_bytes(s));
-        work->result.decoded = check_bench_alloc(b, s->count * sizeof(float));
-        if (work->result.packed != NULL && work->result.decoded != NULL)
+        work->result.decoded[0] = check_bench_alloc(b, s->count * sizeof(float));
+        if (work->result.packed != NULL && work->result.decoded[0] != NULL)
             check_bench_run(b, s->count, (uint64_t)(bytes_per_weight * (double)s->count), pass, work);
     }
     b->done = b->done && work->status == HC_OK;
@@ -283,9 +297,15 @@ static void bench_encode(struct check_bench *b)
     bench(b, do_encode, 4 + CODE_BYTES);
 }
 
+static hc_status do_decode_floats(const struct check_tier *tier, const struct scene *s, struct result *r,
+                                  struct hc_error *error)
+{
+    return decode_to(tier, s, 0, r, error);
+}
+
 static void bench_decode(struct check_bench *b)
 {
-    bench(b, do_decode, 4 + CODE_BYTES);
+    bench(b, do_decode_floats, 4 + CODE_BYTES);
 }
 
 static void bench_compare(struct check_bench *b)

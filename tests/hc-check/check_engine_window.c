@@ -389,26 +389,43 @@ static void coded_close(struct coded *coded)
 }
 
 static hc_status decode(const struct check_tier *tier, const struct hc_window_coder *coder,
-                        const struct window_scene *w, const struct coded *coded, uint64_t first, uint64_t rows,
-                        float *out)
+                        const struct window_scene *w, const struct coded *coded, uint64_t first, hc_type type,
+                        void *out)
 {
     struct hc_engine engine = tier->engine;
-    return engine.table->window_decode(&engine, &w->frame, coder, coded->codes, coded->scales, first, rows, out, NULL);
+    return engine.table->window_decode(&engine, &w->frame, coder, coded->codes, coded->scales, first,
+                                       w->frame.rows - first, type, out, NULL);
+}
+
+static void decode_to(struct check *c, const struct window_scene *w, const struct coded *coded, uint64_t first,
+                      const float *weights, hc_type type)
+{
+    uint64_t count = (w->frame.rows - first) * w->frame.columns;
+    struct room room;
+    if (room_open(&room, count * hc_type_block_bytes(type))) {
+        scene_round(c, weights, count, type, room.expected);
+        check_u64(c, "status", HC_OK, decode(c->tested, &w->tested, w, coded, first, type, room.got));
+        room_compare(c, &room, type == HC_TYPE_F32 ? "byte of the rows" : "byte of the halves");
+    } else {
+        check_fail(c, "no memory", CHECK_WHOLE, INFINITY);
+    }
+    room_close(&room);
 }
 
 /* From a row on that begins no row of tiles, too. */
 static void decode_rows(struct check *c, struct window_scene *w)
 {
     struct coded coded;
-    struct room room;
-    uint64_t first = check_below(&c->random, w->frame.rows), rows = w->frame.rows - first;
-    bool there = coded_open(&coded, c, w, ANY_SCALE);
-    if (room_open(&room, rows * w->frame.columns * sizeof(float)) && there) {
-        same_status(c, decode(c->truth, &w->truth, w, &coded, first, rows, room.expected),
-                    decode(c->tested, &w->tested, w, &coded, first, rows, room.got));
-        room_compare(c, &room, "byte of the rows");
+    uint64_t first = check_below(&c->random, w->frame.rows);
+    float *weights = malloc((w->frame.rows - first) * w->frame.columns * sizeof *weights);
+    if (coded_open(&coded, c, w, ANY_SCALE) && weights) {
+        check_u64(c, "status of plain C", HC_OK, decode(c->truth, &w->truth, w, &coded, first, HC_TYPE_F32, weights));
+        for (int i = 0; i < SCENE_TYPES; i++)
+            decode_to(c, w, &coded, first, weights, scene_types[i]);
+    } else {
+        check_fail(c, "no memory", CHECK_WHOLE, INFINITY);
     }
-    room_close(&room);
+    free(weights);
     coded_close(&coded);
 }
 

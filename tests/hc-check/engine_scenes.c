@@ -244,6 +244,17 @@ void scene_close(struct scene *s)
     *s = (struct scene){.count = 0};
 }
 
+const hc_type scene_types[SCENE_TYPES] = {HC_TYPE_F32, HC_TYPE_F16, HC_TYPE_BF16};
+
+void scene_round(const struct check *c, const float *weights, size_t n, hc_type type, void *out)
+{
+    const struct hc_convert_ops *convert = &c->truth->kernels.convert;
+    if (type == HC_TYPE_F32)
+        memcpy(out, weights, n * sizeof *weights);
+    else
+        (type == HC_TYPE_F16 ? convert->f32_to_f16 : convert->f32_to_bf16)(weights, n, out);
+}
+
 size_t scene_packed_bytes(const struct scene *s)
 {
     return (size_t)((s->count + 1) / 2 * s->bits + 7) / 8;

@@ -55,6 +55,11 @@ bool scene_make(struct scene *s, struct check_random *random, const struct hc_ke
 bool scene_fit(struct scene *s, const struct check_tier *truth, const struct scene_plan *plan);
 void scene_close(struct scene *s);
 
+/* The types to which engines decode, and what float32 becomes in one of them by the kernels of the truth. */
+enum { SCENE_TYPES = 3 };
+extern const hc_type scene_types[SCENE_TYPES];
+void scene_round(const struct check *c, const float *weights, size_t n, hc_type type, void *out);
+
 size_t scene_packed_bytes(const struct scene *s);
 const struct hc_pair_grid *scene_grid(const struct scene *s);
 

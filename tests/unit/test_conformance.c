@@ -179,9 +179,9 @@ static void check_codes(const json_t *root, const char *name, struct hc_engine *
     cr_assert(packed != NULL && codes != NULL && decoded != NULL && table != NULL);
     hc_pair_table(&grid, entries, table);
     cr_assert_eq(engine->table->pair_encode(engine, piece, 0, n, &grid, fit->bits, packed, NULL), HC_OK);
-    cr_assert_eq(
-        engine->table->pair_decode(engine, packed, n, fit->bits, (const float(*)[2])table, entries, decoded, NULL),
-        HC_OK);
+    cr_assert_eq(engine->table->pair_decode(engine, packed, n, fit->bits, (const float(*)[2])table, entries,
+                                            HC_TYPE_F32, decoded, NULL),
+                 HC_OK);
     engine->kernels->bitpack.unpack(packed, pairs, fit->bits, codes);
     for (size_t i = 0; i < pairs; i++) {
         float pair[2] = {weights[2 * i], 2 * i + 1 < n ? weights[2 * i + 1] : fit->pad};

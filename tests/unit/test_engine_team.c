@@ -69,7 +69,7 @@ struct made {
     size_t bytes[HC_MAX_PARTS];
     struct hc_coded coded;
     double errors[4];
-    float *decoded;
+    uint8_t *decoded; /* in each of the types */
 };
 
 static hc_status take(struct hc_sink *sink, unsigned part, const void *data, size_t bytes, struct hc_error *error)
@@ -99,6 +99,18 @@ static void note_errors(struct made *made, const struct hc_compare_sum *sum)
     made->errors[3] = sum->max_abs_error;
 }
 
+/* What is decoded to. */
+enum { TYPES = 3 };
+static const hc_type types[TYPES] = {HC_TYPE_F32, HC_TYPE_F16, HC_TYPE_BF16};
+
+static size_t decoded_bytes(void)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < TYPES; i++)
+        bytes += tensor.weights * hc_type_block_bytes(types[i]);
+    return bytes;
+}
+
 static hc_status decode(struct hc_engine *engine, const struct hc_method *method, const struct hc_piece *piece,
                         struct made *made, struct hc_error *error)
 {
@@ -106,11 +118,16 @@ static hc_status decode(struct hc_engine *engine, const struct hc_method *method
     void *decoder = NULL;
     struct hc_compare_sum sum = {0};
     hc_status status;
-    made->decoded = malloc(tensor.bytes);
+    made->decoded = malloc(decoded_bytes());
     HC_TRY(method->open(made->coded.parameters, &shape, (const uint8_t *const *)made->parts, &decoder, error));
     uint64_t cut = tensor.weights > 3 * HC_BLOCK ? 3 * HC_BLOCK : 0;
-    HC_TRY(method->decode(engine, decoder, 0, cut, made->decoded, error));
-    HC_TRY(method->decode(engine, decoder, cut, tensor.weights - cut, made->decoded + cut, error));
+    uint8_t *out = made->decoded;
+    for (int i = 0; i < TYPES; i++) {
+        uint64_t width = hc_type_block_bytes(types[i]);
+        HC_TRY(method->decode(engine, decoder, 0, cut, types[i], out, error));
+        HC_TRY(method->decode(engine, decoder, cut, tensor.weights - cut, types[i], out + cut * width, error));
+        out += tensor.weights * width;
+    }
     HC_TRY(method->compare(engine, decoder, piece, 0, tensor.weights, &sum, error));
     note_errors(made, &sum);
     cr_assert(made->errors[0] == hc_exact_value(&made->coded.compare.abs_error), "not the errors of coding");
@@ -144,7 +161,7 @@ static void expect_same(const struct made *a, const struct made *b)
                   "part %d", p);
     cr_assert(json_equal(a->coded.parameters, b->coded.parameters));
     cr_assert(memcmp(a->errors, b->errors, sizeof a->errors) == 0);
-    cr_assert(memcmp(a->decoded, b->decoded, tensor.bytes) == 0);
+    cr_assert(memcmp(a->decoded, b->decoded, decoded_bytes()) == 0);
 }
 
 static struct made by_one(const struct hc_method *method)

@@ -288,7 +288,7 @@ Test(model, codes_outside)
         const uint8_t *const parts[HC_MAX_PARTS] = {codes + (WEIGHTS - count) / 2 * CODE_BITS / 8};
         codes[BYTES - 1] = outside ? 0x98 : 0x88; /* the last code; 8 is the greatest there is */
         cr_assert_eq(method->open(parameters, &shape, parts, &decoder, &error), HC_OK, "%s", error.text);
-        hc_status status = method->decode(&context->engine, decoder, 0, count, out, &error);
+        hc_status status = method->decode(&context->engine, decoder, 0, count, HC_TYPE_F32, out, &error);
         cr_assert_eq(status, outside ? HC_ERR_CORRUPT : HC_OK, "%s", error.text);
         cr_assert_eq(strstr(error.text, "in the codebook") != NULL, outside, "%s", error.text);
         method->close(decoder);

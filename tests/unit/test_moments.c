@@ -770,7 +770,7 @@ static double harm(struct hc_engine *engine, const struct matrix *m, const struc
     cr_assert_eq(engine->table->window_encode(engine, &m->piece, frame, &coder, 0, frame->tile_rows, &result, &error),
                  HC_OK);
     cr_assert_eq(engine->table->window_decode(engine, frame, &coder, result.codes, result.scales, 0, m->piece.rows,
-                                              decoded, &error),
+                                              HC_TYPE_F32, decoded, &error),
                  HC_OK);
     double sum = 0;
     for (uint64_t i = 0; i < weights; i++) {

@@ -111,7 +111,8 @@ static void decode(struct hc_engine *engine, const struct matrix *m, const struc
     }
     cr_assert_eq(hc_method_window.open(stored->coded.parameters, &shape, parts, &decoder, &error), HC_OK, "%s",
                  error.text);
-    cr_assert_eq(hc_method_window.decode(engine, decoder, first, count, out, &error), HC_OK, "%s", error.text);
+    cr_assert_eq(hc_method_window.decode(engine, decoder, first, count, HC_TYPE_F32, out, &error), HC_OK, "%s",
+                 error.text);
     hc_method_window.close(decoder);
 }
 

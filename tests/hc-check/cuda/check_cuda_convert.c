@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "convert/convert_cuda.h"
 #include "convert/convert_rows_cuda.h"
 #include "device.h"
 
@@ -89,16 +90,41 @@ static void to_case(struct check *c, size_t n)
 
 static void run_to(struct check *c)
 {
-    static const size_t sizes[] = {1, 40, 255, 256, 257, 3000};
+    static const size_t sizes[] = {1, 40, 255, 256, 257, 60000};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         to_case(c, sizes[i]);
 }
 
-const struct check_op check_cuda_convert_rows[] = {
+/* Every value there is. */
+static void run_from(struct check *c)
+{
+    static const size_t sizes[] = {1, 2, 255, 256, 257, 3000, 65536};
+    hc_type type = *(const hc_type *)c->op->about;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t n = sizes[i];
+        check_case(c, "n=%zu", n);
+        uint16_t *halves = check_buffer(c, n * sizeof *halves, 0);
+        float *expected = check_buffer(c, n * sizeof *expected, 0), *got = check_buffer(c, n * sizeof *got, 0);
+        for (size_t j = 0; j < n; j++)
+            halves[j] = (uint16_t)(j * 40503); /* odd: no two of the 65536 are equal */
+        to_float(c, type, halves, n, expected);
+        const uint16_t *in = device_copy(c, halves, n * sizeof *in);
+        float *out = device_buffer(c, n * sizeof *out);
+        device_launched(c, "to_f32",
+                        (type == HC_TYPE_F16 ? hc_f16_to_f32_cuda : hc_bf16_to_f32_cuda)(in, n, out, device_stream(c)));
+        device_fetch(c, out, got, n * sizeof *got);
+        check_f32(c, "element", expected, got, n);
+        device_end(c);
+    }
+}
+
+const struct check_op check_cuda_convert[] = {
+    {"convert.f16_to_f32", "number", CHECK_DEVICE, &f16, run_from, NULL},
+    {"convert.bf16_to_f32", "number", CHECK_DEVICE, &bf16, run_from, NULL},
+    {"convert.f32_to_f16", "number", CHECK_DEVICE, &f16, run_to, NULL},
+    {"convert.f32_to_bf16", "number", CHECK_DEVICE, &bf16, run_to, NULL},
     {"convert.rows_f32", "number", CHECK_DEVICE, &f32, run_rows, NULL},
     {"convert.rows_f16", "number", CHECK_DEVICE, &f16, run_rows, NULL},
     {"convert.rows_bf16", "number", CHECK_DEVICE, &bf16, run_rows, NULL},
-    {"convert.to_f16", "number", CHECK_DEVICE, &f16, run_to, NULL},
-    {"convert.to_bf16", "number", CHECK_DEVICE, &bf16, run_to, NULL},
     {0},
 };
