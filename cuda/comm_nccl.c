@@ -3,6 +3,7 @@
 #include <nccl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 bool hc_nccl_is_here(void)
 {
@@ -74,9 +75,22 @@ bool hc_nccl_is_busy(struct ncclComm *nccl)
     return ncclCommGetAsyncError(nccl, &result) == ncclSuccess && result == ncclInProgress;
 }
 
+/* Whether all was brought to its end in time: other ranks may be gone. */
+static bool is_finished(struct ncclComm *nccl)
+{
+    enum { TRIES = 2000 };
+    ncclResult_t result = ncclCommFinalize(nccl);
+    for (int i = 0; i < TRIES && result == ncclInProgress; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        if (ncclCommGetAsyncError(nccl, &result) != ncclSuccess)
+            return false;
+    }
+    return result == ncclSuccess;
+}
+
 void hc_nccl_close(struct ncclComm *nccl, bool broken)
 {
-    if (nccl && broken)
+    if (nccl && (broken || !is_finished(nccl)))
         ncclCommAbort(nccl);
     else if (nccl)
         ncclCommDestroy(nccl);

@@ -17,7 +17,8 @@ hc_status hc_nccl_open(struct ncclComm **nccl, struct hc_cuda_device *device, st
                        struct hc_error *error);
 /* Whether it is still at what it was last asked for. What became of that, hc_nccl_fault says. */
 bool hc_nccl_is_busy(struct ncclComm *nccl);
-/* broken: does not wait for others, and ends what is under way. Graphs that know it are destroyed before. */
+/* broken: does not wait for others, and ends what is under way; so it does if they do not come within 2 s. Graphs that
+ * know it are destroyed before. */
 void hc_nccl_close(struct ncclComm *nccl, bool broken);
 
 /* What ranks bring together: rows x widths[r] numbers of rank r (0: none), of which `mine` are this rank's. */

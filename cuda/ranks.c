@@ -140,8 +140,10 @@ static hc_status find_silent(struct hc_comm *comm, const char *what, struct hc_e
 {
     const double timeout = comm->timeout;
     comm->timeout = timeout < GRACE ? timeout : GRACE;
+    comm->waited = timeout;
     hc_status status = hc_comm_barrier(comm, what, error);
     comm->timeout = timeout;
+    comm->waited = 0;
     return status == HC_OK ? hc_fail(error, HC_ERR_RANKS, "%s: not done within %g seconds", what, timeout) : status;
 }
 

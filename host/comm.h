@@ -29,10 +29,10 @@ struct hc_comm {
     void *state;
     int rank, ranks;
     int local_rank, local_ranks; /* among those on this machine */
-    /* Seconds, from the joining on, which waits for all for ever; INFINITY: for ever. Who neither calls nor attends
-     * for so long is lost, even if it works: such as the first rank while it copies a file or publishes, if that takes
-     * longer. */
+    /* Seconds; INFINITY: for ever. Who neither calls nor attends for so long is lost, even if it works: such as the
+     * first rank while it copies a file or publishes, if that takes longer. */
     double timeout;
+    double waited; /* seconds that this rank has waited already for what it calls next, elsewhere: for messages */
     struct hc_error lost; /* what hc_comm_attend found, for those whose callers cannot hand it on; else empty */
     /* Asked several times a second while a call waits; false ends it with HC_ERR_CANCELLED. NULL: never asked. */
     bool (*go_on)(void *user);

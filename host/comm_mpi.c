@@ -275,7 +275,7 @@ static hc_status look_for_all(const struct hc_comm *comm, struct wait *wait, con
     }
     if (wait->rolls < ROLLS || time - wait->called <= roll_call)
         return HC_OK;
-    hc_comm_silent(&text, mpi->present, comm->ranks, comm->timeout, what);
+    hc_comm_silent(&text, mpi->present, comm->ranks, comm->waited + comm->timeout, what);
     return end_with(comm, &text, error);
 }
 

@@ -86,7 +86,8 @@ static hc_status give_up(const struct member *member, const char *what, struct h
 {
     struct hc_crew *crew = member->crew;
     struct hc_error text;
-    hc_status status = hc_comm_silent(&text, crew->waiting, crew->ranks, member->comm.timeout, what);
+    hc_status status =
+        hc_comm_silent(&text, crew->waiting, crew->ranks, member->comm.waited + member->comm.timeout, what);
     note_failure(crew, member->comm.rank, text.text, true);
     return hc_fail(error, status, "%s", text.text);
 }

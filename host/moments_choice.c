@@ -128,11 +128,11 @@ done:
     return status;
 }
 
-/* The first rank may take longer to measure than any timeout, and the others know that it is at work. */
+/* The first rank measures for long; it attends, but only between the batches of what may be a large model. */
 static hc_status wait_for_count(struct hc_comm *comm, uint64_t *count, struct hc_error *error)
 {
-    double timeout = comm->timeout;
-    comm->timeout = INFINITY;
+    const double times = 10, timeout = comm->timeout;
+    comm->timeout = times * timeout;
     hc_status status = hc_comm_broadcast(comm, 0, count, sizeof *count, "the measured moments", error);
     comm->timeout = timeout;
     return status;

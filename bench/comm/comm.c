@@ -13,11 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_REPEATS = 10000, EXIT_USAGE = 2, LEAST = 4096 };
+enum { MAX_REPEATS = 10000, EXIT_USAGE = 2, LEAST = 64, SMALL = 1 << 16 };
 
 struct arguments {
     int threads; /* 0: not said */
-    int repeats; /* of the smallest size; fewer of larger ones */
+    int repeats; /* of sizes up to SMALL; fewer of larger ones */
     double megabytes;
     bool gpus, csv;
 };
@@ -197,12 +197,13 @@ static void print_row(const struct bench *bench, const struct collective *collec
     fflush(stdout);
 }
 
-/* All sizes, each four times the one before. */
+/* All sizes, each twice the one before: a choice is some bytes of each rank, a token's activations are 4 to 32 KiB,
+ * those of a prompt megabytes. */
 static hc_status run_collective(struct bench *bench, const struct collective *collective, struct hc_error *error)
 {
     hc_status status = HC_OK;
     int repeats = bench->arguments->repeats;
-    for (size_t bytes = LEAST; (double)bytes <= 1e6 * bench->arguments->megabytes; bytes *= 4) {
+    for (size_t bytes = LEAST; (double)bytes <= 1e6 * bench->arguments->megabytes; bytes *= 2) {
         int64_t wrong;
         double seconds = 0;
         bench->count = bytes / sizeof *bench->data;
@@ -212,7 +213,7 @@ static hc_status run_collective(struct bench *bench, const struct collective *co
             print_row(bench, collective, seconds, wrong);
         if (wrong > 0)
             return hc_fail(error, HC_ERR_DIFFERENT, "%s of %zu bytes: wrong numbers", collective->name, bytes);
-        repeats = repeats > 8 ? repeats / 2 : repeats;
+        repeats = bytes >= SMALL && repeats > 8 ? repeats / 2 : repeats;
     }
 done:
     return status;
@@ -280,7 +281,7 @@ static void print_help(void)
 {
     puts("usage: comm --threads N [options]\n"
          "       mpirun -n N comm [options]\n"
-         "Prints how fast ranks exchange data, from 4 KiB on in steps of four: time, algorithm and bus bandwidth as\n"
+         "Prints how fast ranks exchange data, from 64 bytes on in steps of two: time, algorithm and bus bandwidth as\n"
          "nccl-tests defines them. Every result is checked.\n"
          "\n"
          "  --threads N     threads of this process, instead of processes\n"
