@@ -22,6 +22,7 @@ fi
 export INPUT=in
 methods=(pair window)
 declare -A took # milliseconds that a run takes, at most
+limit=10        # seconds that ranks wait for one another
 
 # choose METHOD: what is to be done, and how ranks do it
 choose()
@@ -74,7 +75,7 @@ strike()
 {
     local job begin
     rm -f pid.* # before a rank can have written its own
-    mpirun -n "$2" sh "$scratch/rank.sh" "${options[@]}" --timeout 10 >"$stdout" 2>"$stderr" </dev/null &
+    mpirun -n "$2" sh "$scratch/rank.sh" "${options[@]}" --timeout "$limit" >"$stdout" 2>"$stderr" </dev/null &
     job=$!
     until [ -s "pid.$3" ] && [ -e "${5:-pid.$3}" ]; do
         kill -0 $job 2>/dev/null || { cat "$stderr"; fail "rank $3 of $2 did not start"; }
@@ -149,4 +150,12 @@ kill -KILL "$(cat pid.1)" 2>/dev/null || true
 over 2 "${options[@]}"
 same whole.pair out
 ok "a rank that is stopped is named, and the others end in time"
+
+# While it measures moments, which takes it long, the others wait ten times as long.
+rm -rf out
+options=(-o out --threads 1 --quiet --moments self) limit=1
+strike STOP 2 0 1000
+rank_says 1 "rank 0 does not answer: the measured moments (10 s)"
+kill -KILL "$(cat pid.0)" 2>/dev/null || true
+ok "so is one that is stopped while it measures moments"
 finish
