@@ -31,7 +31,8 @@ struct hc_cuda_gemm {
 };
 
 /* Opens it on the device's stream, if it is not open, to use `workspace`. HC_ERR_DEVICE: it is not there, or refuses;
- * the message names the call. In both cases to be closed. */
+ * the message names the call, and the
+ * device is as good as before. In both cases to be closed. */
 hc_status hc_cuda_blas_open(struct hc_cuda_blas *blas, const struct hc_cuda_device *device, void *workspace,
                             size_t bytes, struct hc_error *error);
 void hc_cuda_blas_close(struct hc_cuda_blas *blas);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static hc_status poison(struct hc_cuda_device *device, struct hc_error *error)
 {
@@ -77,6 +78,12 @@ double hc_cuda_device_speed(const char *spec)
     return processors > 0 && clock > 0 ? processors * (double)clock / (a100_processors * a100_clock) : 0;
 }
 
+/* What is wanted, rounded up. */
+static size_t mebibytes(size_t bytes)
+{
+    return (bytes + (1 << 20) - 1) >> 20;
+}
+
 hc_status hc_cuda_allocate(struct hc_cuda_device *device, size_t bytes, void **memory, struct hc_error *error)
 {
     size_t available = 0, total = 0;
@@ -91,7 +98,7 @@ hc_status hc_cuda_allocate(struct hc_cuda_device *device, size_t bytes, void **m
     status = hc_cuda_check(device, cudaMemGetInfo(&available, &total), "cudaMemGetInfo", error);
     return status == HC_OK ? hc_fail(error, HC_ERR_DEVICE,
                                      "CUDA device %d is out of memory: %zu MiB wanted, %zu MiB of its %zu MiB are free",
-                                     device->ordinal, (bytes + (1 << 20) - 1) >> 20, available >> 20, total >> 20)
+                                     device->ordinal, mebibytes(bytes), available >> 20, total >> 20)
                            : status;
 }
 
@@ -111,8 +118,10 @@ hc_status hc_cuda_allocate_pinned(struct hc_cuda_device *device, size_t bytes, v
     if (result != cudaErrorMemoryAllocation)
         return hc_cuda_check(device, result, "cudaHostAlloc", error);
     cudaGetLastError();
-    return hc_fail(error, HC_ERR_MEMORY, "out of memory: %zu MiB of pinned host memory wanted for CUDA device %d",
-                   bytes >> 20, device->ordinal);
+    const size_t free = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    return hc_fail(error, HC_ERR_MEMORY,
+                   "out of memory: %zu MiB of pinned host memory wanted for CUDA device %d, %zu MiB are free",
+                   mebibytes(bytes), device->ordinal, free >> 20);
 }
 
 void hc_cuda_free_pinned(struct hc_cuda_device *device, void *memory)

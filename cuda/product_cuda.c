@@ -66,7 +66,8 @@ void hc_cuda_product_need(const struct hc_cuda_runtime *cuda, const struct hc_cu
             needs->workspace = greatest(needs->workspace, fused_workspace(matrix, i));
     if (way_of(matrix, cuda->n) == FUSED)
         return;
-    needs->sums = greatest(needs->sums, n * rows * sizeof(float));
+    if (matrix->kind != HC_CUDA_FLOATS || matrix->type == HC_TYPE_F16) /* others go where they are wanted */
+        needs->sums = greatest(needs->sums, n * rows * sizeof(float));
     if (matrix->kind != HC_CUDA_FLOATS)
         needs->panel = greatest(needs->panel, rows * matrix->padded * sizeof(uint16_t));
 }

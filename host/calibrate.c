@@ -310,6 +310,7 @@ hc_status hc_calibrate(hc_context *context, const char *path, const char *output
                               error));
     HC_TRY(hc_moments_write(moments, output, error));
 done:
+    hc_meter_end(&ticker.meter);
     hc_moments_destroy(moments);
     return status;
 }

@@ -831,6 +831,7 @@ done:
     if (status != HC_OK)
         hc_comm_abort(&context->comm, error->text);
     close_engine(&run, &all);
+    hc_meter_end(&run.meter);
     hc_source_close(run.source);
     free(run.config);
     free(run.rates);

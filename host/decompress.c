@@ -398,6 +398,7 @@ hc_status hc_decompress(hc_context *context, const char *input, const char *outp
     HC_TRY(restore_to(&restore, output, error));
     hc_meter_report(&restore.meter, 0, NULL); /* cannot stop what is done */
 done:
+    hc_meter_end(&restore.meter);
     free(restore.weights);
     free(restore.doubles);
     hc_model_close(restore.model);

@@ -34,6 +34,7 @@ hc_status hc_meter_attend(struct hc_meter *meter, struct hc_error *error)
     hc_status status = attend_to_ranks(meter, false, error);
     if (status != HC_OK || !context->progress)
         return status;
+    context->last_progress.tensor = meter->progress.tensor;
     context->last_progress.seconds = hc_now() - meter->began;
     if (context->progress(&context->last_progress, context->user))
         return HC_OK;
@@ -47,6 +48,12 @@ hc_status hc_meter_report(struct hc_meter *meter, uint64_t weights, struct hc_er
     *progress = meter->progress;
     progress->weights_done += weights;
     return hc_meter_attend(meter, error);
+}
+
+void hc_meter_end(struct hc_meter *meter)
+{
+    if (meter->context)
+        meter->context->last_progress = (hc_progress){0};
 }
 
 void hc_meter_advance(struct hc_meter *meter, uint64_t weights)

@@ -22,5 +22,7 @@ hc_status hc_meter_report(struct hc_meter *meter, uint64_t weights, struct hc_er
 hc_status hc_meter_attend(struct hc_meter *meter, struct hc_error *error);
 /* A tensor of so many weights is done. */
 void hc_meter_advance(struct hc_meter *meter, uint64_t weights);
+/* The operation is over: nobody is shown its tensors any more. Also right for one that never began. */
+void hc_meter_end(struct hc_meter *meter);
 
 #endif

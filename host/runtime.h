@@ -117,7 +117,7 @@ struct hc_runtime_table {
     /* Before prepare: the other ranks, of which all do the same. `comm` outlives the runtime. Without it there is one
      * rank, and none of the operations between ranks is called. */
     hc_status (*join)(struct hc_runtime *runtime, struct hc_comm *comm, struct hc_error *error);
-    /* Working memory for what comes; *bytes: how much there is now. */
+    /* Working memory for what comes; *bytes: how much there is now. Who fails here can only be destroyed. */
     hc_status (*prepare)(struct hc_runtime *runtime, const struct hc_needs *needs, uint64_t *bytes,
                          struct hc_error *error);
 

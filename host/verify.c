@@ -320,6 +320,7 @@ hc_status hc_verify(hc_context *context, const char *directory, const char *agai
         status = hc_fail(error, check.corrupt ? HC_ERR_CORRUPT : HC_ERR_DIFFERENT, "%s: %llu fault%s found", directory,
                          (unsigned long long)report->faults, report->faults == 1 ? "" : "s");
 done:
+    hc_meter_end(&check.meter);
     hc_model_close(check.original);
     hc_model_close(check.model);
     json_decref(manifest);

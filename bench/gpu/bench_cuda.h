@@ -9,10 +9,10 @@
 #ifndef HC_BENCH_CUDA_H
 #define HC_BENCH_CUDA_H
 
-#include <cublas_v2.h>
 #include <stdbool.h>
 
 #include "../options.h"
+#include "blas.h"
 #include "device.h"
 
 enum { GPU_BUFFERS = 64, GPU_SHAPES = 64 };
@@ -24,7 +24,7 @@ struct gpu {
     int repeats;
     struct shape shapes[GPU_SHAPES];
     size_t shape_count;
-    cublasHandle_t blas;
+    struct hc_cuda_blas blas;
     size_t cache; /* bytes of the second level */
     double copy;  /* bytes per second that a plain copy reads and writes */
     void *buffers[GPU_BUFFERS];

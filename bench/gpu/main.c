@@ -43,15 +43,10 @@ static void measure_copy(struct gpu *gpu)
 /* The workspace is given to cuBLAS, which cannot allocate one while work is recorded. */
 static void open_blas(struct gpu *gpu, void **workspace)
 {
-    cublasStatus_t status = cublasCreate(&gpu->blas);
-    if (status == CUBLAS_STATUS_SUCCESS &&
-        hc_cuda_allocate(&gpu->device, BLAS_WORKSPACE, workspace, &gpu->error) == HC_OK)
-        status = cublasSetStream(gpu->blas, gpu->device.stream);
-    if (status == CUBLAS_STATUS_SUCCESS && *workspace)
-        status = cublasSetWorkspace(gpu->blas, *workspace, BLAS_WORKSPACE);
-    if (status != CUBLAS_STATUS_SUCCESS)
-        hc_fail(&gpu->error, HC_ERR_DEVICE, "cuBLAS: %s", cublasGetStatusString(status));
-    gpu->failed = status != CUBLAS_STATUS_SUCCESS || !*workspace;
+    hc_status status = hc_cuda_allocate(&gpu->device, BLAS_WORKSPACE, workspace, &gpu->error);
+    if (status == HC_OK)
+        status = hc_cuda_blas_open(&gpu->blas, &gpu->device, *workspace, BLAS_WORKSPACE, &gpu->error);
+    gpu->failed = status != HC_OK;
 }
 
 static void describe(struct gpu *gpu, const struct cudaDeviceProp *properties)
@@ -93,8 +88,7 @@ static int run(const struct arguments *arguments)
     if (gpu->failed)
         fprintf(stderr, "gpu: %s\n", gpu->error.text);
     gpu_release(gpu);
-    if (gpu->blas)
-        cublasDestroy(gpu->blas);
+    hc_cuda_blas_close(&gpu->blas);
     hc_cuda_free(&gpu->device, workspace);
     hc_cuda_device_close(&gpu->device);
     return gpu->failed ? EXIT_FAILURE : EXIT_SUCCESS;

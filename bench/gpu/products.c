@@ -108,15 +108,20 @@ static size_t pair_workspace(const struct product *p)
 static cudaError_t run_blas(const void *state, size_t set, cudaStream_t stream)
 {
     const struct product *p = state;
-    const float one = 1, zero = 0;
-    const int rows = (int)p->group.rows, columns = (int)p->group.columns, n = (int)p->n;
     const size_t bytes = p->set_bytes / p->group.count;
-    cublasStatus_t status = cublasSetStream(p->gpu->blas, stream);
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    (void)stream; /* it was opened on this one */
     for (unsigned i = 0; i < p->group.count && status == CUBLAS_STATUS_SUCCESS; i++)
-        status = cublasGemmEx(p->gpu->blas, CUBLAS_OP_T, CUBLAS_OP_N, rows, n, columns, &one,
-                              p->codes + set * p->set_bytes + i * bytes, CUDA_R_16F, columns, p->halves, CUDA_R_16F,
-                              columns, &zero, p->out + i * p->n * p->group.rows, CUDA_R_32F, rows, CUBLAS_COMPUTE_32F,
-                              CUBLAS_GEMM_DEFAULT);
+        status = hc_cuda_blas_multiply(&p->gpu->blas,
+                                       &(struct hc_cuda_gemm){.weights = p->codes + set * p->set_bytes + i * bytes,
+                                                              .x = p->halves,
+                                                              .type = CUDA_R_16F,
+                                                              .rows = (uint32_t)p->group.rows,
+                                                              .columns = (uint32_t)p->group.columns,
+                                                              .row_stride = (uint32_t)p->group.columns,
+                                                              .x_stride = (uint32_t)p->group.columns,
+                                                              .n = (uint32_t)p->n,
+                                                              .sums = p->out + i * p->n * p->group.rows});
     return status == CUBLAS_STATUS_SUCCESS ? cudaSuccess : cudaErrorUnknown;
 }
 
