@@ -87,7 +87,7 @@ else
     left_out "no story model (HYPERC_DATA)"
 fi
 if [ -f "$smollm2" ]; then
-    same smollm2 "$smollm2" --only model.layers.3.self_attn.k_proj.weight --moments none
+    same smollm2 "$smollm2" --only "*layers.3.*" --moments none
 else
     left_out "no SmolLM2 ($smollm2); ./demo.sh fetches it"
 fi
