@@ -714,6 +714,7 @@ static hc_status agree_on_run(const struct hc_run *run, const json_t *identity, 
     HC_TRY(hc_comm_agree(comm, input, "the input", error));
     HC_TRY(hc_comm_agree(comm, options, "the options", error));
     HC_TRY(hc_comm_agree(comm, run->config ? run->config : "", "the config.json of the input", error));
+    HC_TRY(hc_source_agree(run->source, comm, error)); /* last: it may take long */
 done:
     json_decref(rest);
     free(input);

@@ -17,6 +17,9 @@ static hc_status map_descriptor(struct hc_file *file, int descriptor, struct hc_
         return hc_fail(error, HC_ERR_IO, "%s is %s, not a regular file", hc_file_shown(file),
                        S_ISDIR(status.st_mode) ? "a directory" : "a device or pipe");
     file->size = (uint64_t)status.st_size;
+    file->inode = (uint64_t)status.st_ino;
+    file->modified = status.st_mtim;
+    file->changed = status.st_ctim;
     if (file->size == 0)
         return HC_OK;
 

@@ -371,7 +371,7 @@ static hc_status add_settings(struct hc_checksum_stream *stream, const struct hc
     return status;
 }
 
-/* Coded tensors have a checksum; of others, samples of the files tell. */
+/* Coded tensors have a checksum; of others, samples of the files tell that they are of another model. */
 static void add_tensors(struct hc_checksum_stream *stream, const struct hc_model *model)
 {
     for (size_t i = 0; i < model->tensor_count; i++) {
@@ -400,7 +400,8 @@ static hc_status check_agreement(hc_context *context, const struct hc_model *mod
     if (status != HC_OK)
         return status;
     snprintf(text, sizeof text, "%s %s %d", hc_version(), checksum, (int)context->split);
-    return hc_comm_agree(&context->comm, text, "the model, how it is split, and the version of hyperc", error);
+    status = hc_comm_agree(&context->comm, text, "the model, how it is split, and the version of hyperc", error);
+    return status == HC_OK ? hc_source_agree(model->source, &context->comm, error) : status; /* may take long */
 }
 
 static hc_status load(struct hc_network *network, hc_context *context, const char *path, bool alone,

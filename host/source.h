@@ -11,11 +11,16 @@
 #include "error.h"
 #include "kernels.h"
 
+#include <time.h>
+
 struct hc_file {
     char *path;          /* as it was opened */
     char *name;          /* last component */
     const uint8_t *data; /* the mapping; NULL if size is 0 */
     uint64_t size;
+    /* When it was opened. */
+    uint64_t inode;
+    struct timespec modified, changed;
     uint64_t data_offset; /* safetensors: where the tensors begin, 8 + header length */
     /* safetensors: __metadata__, in the order of the file; strings owned by the file */
     size_t metadata_count;
@@ -23,8 +28,10 @@ struct hc_file {
 };
 
 struct hc_checksum_stream; /* checksum.h */
+struct hc_comm;            /* comm.h */
 
-/* Adds the header and places all over the data: cheap, and it tells models of the same shapes apart. */
+/* Adds the header and places all over the data: cheap, and it tells one model from another of the same shapes, but not
+ * from a copy that differs between these places. */
 void hc_file_sample(const struct hc_file *file, struct hc_checksum_stream *stream);
 
 struct hc_moments_vector; /* moments.h */
@@ -76,6 +83,12 @@ bool hc_source_needs_index(const struct hc_source *source);
 
 /* Index of the tensor called `name`, or -1. Takes logarithmic time. */
 int64_t hc_source_find(const struct hc_source *source, const char *name);
+
+/* Whether all ranks have the same weight files, byte for byte; all of them call it. Where they share a file system,
+ * that is known at once; else everyone reads all of its own once, in little memory, and attends to the others
+ * meanwhile. HC_ERR_DIFFERENT names a rank and the first file that is not as rank 0 has it; HC_ERR_CANCELLED:
+ * comm->go_on says so; else what the comm says. */
+hc_status hc_source_agree(const struct hc_source *source, struct hc_comm *comm, struct hc_error *error);
 
 /* Refuses an output that is a part of the source, holds one, or lies inside of its folder: also where links lead. */
 hc_status hc_source_check_apart(const struct hc_source *source, const char *output, struct hc_error *error);

@@ -213,4 +213,20 @@ over 2 -o out --method pair --tier c --quiet
 [ $code -ne 0 ] || fail "the output is there, and it is replaced"
 rank_says 0 "out: is there already"
 ok "--resume over another number of ranks"
+
+# ---- Copies are as good as the input if every byte is the same
+cp -r long copy
+in_1=copy over 3 -o out.copy --method pair --tier c --quiet
+[ $code -eq 0 ] || { cat said.*; fail "rank 1 has a copy: exit code $code"; }
+same whole out.copy
+run 0 sh "$here/../mpi/alter.sh" copy/model-00002-of-*.safetensors
+for culprit in 1 2; do
+    declare in_$culprit=copy
+    export in_$culprit
+    over 3 -o none --method pair --tier c --quiet
+    unset in_$culprit
+    [ $code -eq 3 ] || { cat said.*; fail "rank $culprit has another input: exit code $code"; }
+    refused "rank $culprit and rank 0 do not see the same: the bytes of model-00002-of-"
+done
+ok "copies, and one with three other bytes"
 finish

@@ -6,7 +6,8 @@
 # not run.
 set -u
 hyperc=$1 scratch=$2
-data=${HYPERC_DATA:-$(cd "$(dirname "$0")" && pwd)/../../../shared/data}
+here=$(cd "$(dirname "$0")" && pwd)
+data=${HYPERC_DATA:-$here/../../../shared/data}
 story=$data/story260K
 if [ ! -r "$story/config.json" ]; then
     echo "not run: no model in $data (HYPERC_DATA)"
@@ -80,14 +81,21 @@ grep -q "does not work over several processes" errors || bad "chat is not refuse
 try 1 2 generate "$story" -p a --devices cpu,cpu
 grep -q "one device of each" errors || bad "several devices of several processes are not refused"
 
+# both COMMAND0 COMMAND1: as ranks 0 and 1
+both()
+{
+    cat >other.sh <<END
+[ "\$OMPI_COMM_WORLD_RANK" -eq 0 ] && exec "$hyperc" $1 --quiet --threads 1
+exec "$hyperc" $2 --quiet --threads 1
+END
+    timeout 120 mpirun -n 2 sh other.sh >output 2>errors </dev/null
+}
+
 # differ WHAT COMMAND0 COMMAND1: as ranks 0 and 1 they are refused, for not seeing the same WHAT.
 differ()
 {
-    cat >other.sh <<END
-[ "\$OMPI_COMM_WORLD_RANK" -eq 0 ] && exec "$hyperc" $2 --quiet --threads 1
-exec "$hyperc" $3 --quiet --threads 1
-END
-    timeout 120 mpirun -n 2 sh other.sh >output 2>errors </dev/null && bad "run: $2, and $3"
+    both "$2" "$3" && bad "run: $2, and $3"
+    [ ! -s output ] || bad "it begins nevertheless: $2, and $3"
     grep -q "do not see the same: $1" errors || bad "not told: $2, and $3"
 }
 
@@ -101,6 +109,14 @@ text="-p a -n 4"
 for other in window settings weights; do
     differ "the model" "generate $story $text" "generate $other $text"
 done
+cp -r "$story" copy
+chmod -R u+w copy
+"$hyperc" generate "$story" $text --temp 0 --quiet --threads 1 >alone 2>errors || bad "one process"
+both "generate $story $text --temp 0" "generate copy $text --temp 0" || bad "a copy is refused"
+cmp -s alone output || bad "another text: a copy"
+sh "$here/alter.sh" copy/model.safetensors >output 2>errors || bad "no other bytes"
+differ "the bytes of model.safetensors" "generate $story $text" "generate copy $text"
+differ "the bytes of model.safetensors" "generate copy $text" "generate $story $text"
 differ "the options of a sequence" "generate $story $text --ctx 32" "generate $story $text --ctx 64"
 differ "how tokens are chosen" "generate $story $text --top-k 40" "generate $story $text --top-k 3"
 echo "ok      refused"
