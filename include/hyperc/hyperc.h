@@ -112,7 +112,7 @@ typedef struct hc_progress {
 } hc_progress;
 
 /* Return true to go on, false to stop with HC_ERR_CANCELLED. Called several times a second, from
- * the calling thread. */
+ * the calling thread; also while hc_context_create waits for other ranks. */
 typedef bool (*hc_progress_fn)(const hc_progress *progress, void *user);
 
 /* How several devices share a network: each has some rows or columns of every matrix, or each has a run of layers. */
@@ -124,7 +124,8 @@ typedef struct hc_context_options {
     int threads;  /* 0: one per core that this process may use */
     hc_tier tier; /* instruction set to use at most */
     /* NULL or "cpu"; "cuda" or "cuda:N"; or several, separated by commas, which work together. A "cuda" without a
-     * number is the next one of this machine that no other rank has: the first in a program that runs alone. */
+     * number is, rank by rank, the next one of this machine that is neither taken so nor named by a rank: the first in
+     * a program that runs alone. */
     const char *device;
     /* How fast each of these devices is, in cores of a CPU (hyperc/plan.h), 1e-9 to 1e9: hc_compress shares out its
      * work by it, within a process and between those of mpirun, each of which may say something else. Copied. 0, and
