@@ -42,10 +42,22 @@ static hc_status name_reports(hc_context *context)
     return status;
 }
 
+/* Layers that are not for the devices before it have to be somewhere. */
+static hc_status check_last_device(hc_context *context)
+{
+    const char *last = context->devices[context->device_count - 1];
+    if (context->device_layers == 0 || hc_backend_is_cpu(last))
+        return HC_OK;
+    return hc_fail(&context->error, HC_ERR_ARGUMENT, "layers on devices and the rest on the CPU: the last one is %s",
+                   last);
+}
+
 static hc_status take_devices(hc_context *context, const char *list)
 {
     hc_status status = hc_device_names(&context->comm, list ? list : "cpu", &context->devices, &context->device_count,
                                        &context->error);
+    if (status == HC_OK)
+        status = check_last_device(context);
     for (size_t i = 0; status == HC_OK && i < context->device_count; i++)
         status = hc_backend_check(context->devices[i], &context->error);
     return status == HC_OK ? name_reports(context) : status;

@@ -134,7 +134,7 @@ typedef struct hc_context_options {
     const double *speeds;
     size_t speed_count; /* 0, or as many as there are devices */
     hc_split split;     /* of networks, over devices and ranks */
-    /* If not 0: of a network, so many layers are on the devices before the last one, and the rest on that, which is to
+    /* If not 0: of a network, so many layers are on the devices before the last one, and the rest on that, which must
      * be the CPU; or as many as there is memory for, if a sequence keeps 4096 positions in F16 (longer ones may not
      * fit). Devices that get none are not used. */
     int device_layers;
