@@ -115,7 +115,8 @@ typedef struct hc_progress {
  * the calling thread; also while hc_context_create waits for other ranks. */
 typedef bool (*hc_progress_fn)(const hc_progress *progress, void *user);
 
-/* How several devices share a network: each has some rows or columns of every matrix, or each has a run of layers. */
+/* How several devices share a network: each has some rows or columns of every matrix; or each has a run of layers, by
+ * what memory is free when the network is opened: all alike where one of them does not tell, as the CPU. */
 typedef enum hc_split { HC_SPLIT_TENSORS, HC_SPLIT_LAYERS } hc_split;
 
 enum { HC_LAYERS_THAT_FIT = -1 };
