@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "architecture.h"
+#include "backend.h"
 #include "directory.h"
 #include "files.h"
 #include "json.h"
@@ -562,42 +563,118 @@ static struct scale_setting setting_asked(const struct arguments *arguments, con
                       (uint32_t)scale_least((uint32_t)arguments->batch, context));
 }
 
-/* What the library says that the devices hold, of a model that is there: uses[r] of rank r. */
+/* What a device has of a model that is there: as the library counts it, and as the device itself says, by what is free
+ * before and after. The CUDA context is there before; what cuBLAS and NCCL take for themselves is in `taken`. */
+struct held {
+    hc_rank_use use;
+    int64_t taken_weights, taken;
+};
+
+/* Runtimes that only ask their devices, and keep those from going away. */
+struct probes {
+    struct hc_kernels kernels;
+    struct hc_runtime runtimes[MOST_DEVICES];
+    uint64_t before[MOST_DEVICES];
+    int count;
+};
+
+static hc_status ask_free(struct hc_runtime *runtime, uint64_t *bytes, struct hc_error *error)
+{
+    if (!runtime->table->free_memory)
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "a device does not tell how much memory is free");
+    return runtime->table->free_memory(runtime, bytes, error);
+}
+
+static hc_status open_probes(struct probes *probes, int devices, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    hc_kernels_init(&probes->kernels, HC_TIER_BEST);
+    while (status == HC_OK && probes->count < devices) {
+        char name[24];
+        struct hc_runtime *runtime = &probes->runtimes[probes->count];
+        snprintf(name, sizeof name, "cuda:%d", probes->count);
+        status = hc_backend_runtime(name, runtime, &probes->kernels, 1, error);
+        if (status == HC_OK)
+            status = ask_free(runtime, &probes->before[probes->count++], error);
+    }
+    return status;
+}
+
+static void close_probes(struct probes *probes)
+{
+    for (int d = 0; d < probes->count; d++)
+        probes->runtimes[d].table->destroy(&probes->runtimes[d]);
+}
+
+/* What is taken since the probes were opened; of the weights alone while there is no sequence. */
+static hc_status ask_taken(struct probes *probes, bool weights, struct held *held, struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (int d = 0; status == HC_OK && d < probes->count; d++) {
+        uint64_t now = 0;
+        status = ask_free(&probes->runtimes[d], &now, error);
+        *(weights ? &held[d].taken_weights : &held[d].taken) = (int64_t)(probes->before[d] - now);
+    }
+    return status;
+}
+
+static hc_status ask_uses(hc_context *context, hc_sequence *sequence, int devices, struct held *held,
+                          struct hc_error *error)
+{
+    hc_rank_use uses[MOST_DEVICES];
+    hc_status status = hc_sequence_use(sequence, uses);
+    for (int d = 0; status == HC_OK && d < devices; d++)
+        held[d].use = uses[d];
+    return status == HC_OK ? HC_OK : hc_fail(error, status, "%s", hc_message(context));
+}
+
 static hc_status open_held(const struct arguments *arguments, const struct scale_setting *setting, hc_context *context,
-                           hc_rank_use *uses)
+                           struct probes *probes, struct held *held, struct hc_error *error)
 {
     const hc_sequence_options options = {
         .context = setting->context, .batch = setting->batch, .logits = 1, .cache_type = HC_TYPE_F16};
-    hc_network *network;
+    hc_network *network = NULL;
     hc_sequence *sequence = NULL;
     hc_status status = hc_network_open(context, arguments->model, &network);
-    if (status == HC_OK)
+    if (status == HC_OK) {
+        HC_TRY(ask_taken(probes, true, held, error));
         status = hc_sequence_create(context, network, &options, &sequence);
-    if (status == HC_OK)
-        status = hc_sequence_use(sequence, uses);
+    }
+    if (status != HC_OK) {
+        hc_fail(error, status, "%s", hc_message(context));
+        goto done;
+    }
+    HC_TRY(ask_taken(probes, false, held, error));
+    status = ask_uses(context, sequence, arguments->devices, held, error);
+done:
     hc_sequence_destroy(sequence);
     hc_network_close(network);
     return status;
 }
 
-static hc_status measure_held(const struct arguments *arguments, const struct scale_setting *setting, hc_rank_use *uses,
+static hc_status measure_held(const struct arguments *arguments, const struct scale_setting *setting, struct held *held,
                               struct hc_error *error)
 {
     char names[16 * MOST_DEVICES];
     int length = 0;
+    struct probes probes = {0};
     hc_context_options options;
-    hc_context *context;
+    hc_context *context = NULL;
     hc_context_options_init(&options);
     for (int d = 0; d < arguments->devices; d++)
         length += snprintf(names + length, sizeof names - (size_t)length, "%scuda:%d", d ? "," : "", d);
     options.device = names;
     options.split = arguments->split;
-    hc_status status = hc_context_create(&context, &options);
+    hc_status status = open_probes(&probes, arguments->devices, error);
+    if (status == HC_OK) {
+        status = hc_context_create(&context, &options);
+        if (status != HC_OK)
+            hc_fail(error, status, "%s", hc_message(context));
+    }
     if (status == HC_OK)
-        status = open_held(arguments, setting, context, uses);
-    if (status != HC_OK)
-        hc_fail(error, status, "%s", hc_message(context));
+        status = open_held(arguments, setting, context, &probes, held, error);
     hc_context_destroy(context);
+    close_probes(&probes);
     return status;
 }
 
@@ -606,25 +683,27 @@ static bool is_near(double predicted, double held, double most)
     return fabs(predicted / held - 1) <= most;
 }
 
-/* False if the prediction is wrong. What sequences take is mostly the same for any split, so that it is held to less.
- */
-static bool print_rank(int rank, const struct scale_memory *memory, const hc_rank_use *use)
+/* False if the prediction is wrong. What sequences take is mostly the same for any split: it must be nearer. */
+static bool print_rank(int rank, const struct scale_memory *memory, const struct held *held)
 {
-    const uint64_t sequence = scale_total(memory) - memory->weights;
-    printf("%d,%llu,%llu,%llu,%llu,%llu,%llu,%llu", rank, (unsigned long long)memory->stored,
-           (unsigned long long)memory->weights, (unsigned long long)memory->cache,
+    const uint64_t sequence = scale_total(memory) - memory->weights, all = scale_total(memory);
+    printf("%d,%llu,%llu,%llu,%llu,%llu,%llu,%llu,%llu", rank, (unsigned long long)memory->stored,
+           (unsigned long long)memory->weights, (unsigned long long)memory->given, (unsigned long long)memory->cache,
            (unsigned long long)memory->activations, (unsigned long long)memory->workspace, (unsigned long long)sequence,
-           (unsigned long long)scale_total(memory));
-    if (use)
-        printf(",%llu,%llu", (unsigned long long)use->weight_bytes, (unsigned long long)use->sequence_bytes);
+           (unsigned long long)all);
+    if (held)
+        printf(",%llu,%llu,%lld,%lld", (unsigned long long)held->use.weight_bytes,
+               (unsigned long long)held->use.sequence_bytes, (long long)held->taken_weights, (long long)held->taken);
     putchar('\n');
-    return !use || (is_near((double)memory->stored, (double)use->weight_bytes, 0.02) &&
-                    is_near((double)sequence, (double)use->sequence_bytes, 0.001));
+    return !held || (is_near((double)memory->stored, (double)held->use.weight_bytes, 0.02) &&
+                     is_near((double)sequence, (double)held->use.sequence_bytes, 0.001) &&
+                     is_near((double)memory->given, (double)held->taken_weights, 0.1) &&
+                     is_near((double)all, (double)held->taken, 0.1));
 }
 
 static hc_status print_memory(const struct arguments *arguments, struct hc_error *error)
 {
-    hc_rank_use uses[MOST_DEVICES];
+    struct held held[MOST_DEVICES] = {0};
     struct hc_decoder decoder;
     bool near = true;
     hc_status status = read_config(arguments->model, &decoder, error);
@@ -632,14 +711,14 @@ static hc_status print_memory(const struct arguments *arguments, struct hc_error
         return status;
     const struct scale_setting setting = setting_asked(arguments, &decoder);
     if (arguments->held)
-        HC_TRY(measure_held(arguments, &setting, uses, error));
-    printf("rank,stored,weights,cache,activations,workspace,sequence,all%s\n",
-           arguments->held ? ",held_stored,held_sequence" : "");
+        HC_TRY(measure_held(arguments, &setting, held, error));
+    printf("rank,stored,weights,given,cache,activations,workspace,sequence,all%s\n",
+           arguments->held ? ",library_stored,library_sequence,device_weights,device_all" : "");
     for (int r = 0; r < arguments->devices; r++) {
         struct hc_share share;
         HC_TRY(hc_share_make(&share, &decoder, arguments->split, r, arguments->devices, NULL, error));
         const struct scale_memory memory = scale_memory_of(&share, &decoder, &setting);
-        near = print_rank(r, &memory, arguments->held ? &uses[r] : NULL) && near;
+        near = print_rank(r, &memory, arguments->held ? &held[r] : NULL) && near;
     }
     if (!near)
         status = hc_fail(error, HC_ERR_DIFFERENT, "what is held is not what was predicted");
@@ -676,8 +755,10 @@ static void print_help(void)
          "    --length L    of its codes (default 12)\n"
          "    --context N   positions in the cache (default: all that the model allows)\n"
          "    --batch N     positions at once (default 128)\n"
-         "    --held        opens the compressed model on GPUs, and compares what is held there:\n"
-         "                  weights as stored to 2 %, sequences to 0.1 %");
+         "    --held        opens the compressed model on equal GPUs, and compares what is held:\n"
+         "                  library_...: as the library counts it, stored to 2 %, sequence to 0.1 %\n"
+         "                  device_...: as the devices do, before and after, given and all to 10 %;\n"
+         "                  with what cuBLAS and NCCL take for themselves, which is not predicted");
 }
 
 static bool parse_split(const char *text, hc_split *split)

@@ -25,6 +25,7 @@ struct scale_setting {
 /* Bytes. */
 struct scale_memory {
     uint64_t stored; /* of what the weights are in their files: not in the total */
+    uint64_t given;  /* what a device takes for the weights, every piece in multiples of 512: not in the total either */
     uint64_t weights, cache, activations, workspace;
 };
 
@@ -82,24 +83,33 @@ static inline uint64_t scale_stored_bytes(const struct scale_code *code, struct 
     return (uint64_t)((double)bytes * cut->rows * cut->columns / ((double)whole.rows * whole.columns));
 }
 
+static inline void scale_add_piece(struct scale_memory *memory, uint64_t bytes)
+{
+    memory->weights += bytes;
+    memory->given += scale_up(bytes, 512);
+}
+
 /* Vectors are in float32. */
 static inline void scale_add_vector(struct scale_memory *memory, uint64_t count)
 {
     memory->stored += 4 * count;
-    memory->weights += 4 * count;
+    scale_add_piece(memory, 4 * count);
 }
 
 static inline void scale_add_matrix(struct scale_memory *memory, const struct scale_code *code,
                                     struct hc_matrix_shape whole, const struct hc_cut *cut, bool embedding)
 {
     memory->stored += scale_stored_bytes(code, whole, cut);
-    memory->weights += scale_matrix_bytes(code, cut->rows, cut->columns, embedding);
+    scale_add_piece(memory, scale_matrix_bytes(code, cut->rows, cut->columns, embedding));
 }
 
 static inline void scale_add_layer(struct scale_memory *memory, const struct hc_share *share,
                                    const struct hc_decoder *whole, const struct scale_code *code)
 {
-    scale_add_vector(memory, 2 * whole->width + (whole->head_norms ? 2 * whole->head_width : 0));
+    for (unsigned i = 0; i < 2; i++) {
+        scale_add_vector(memory, whole->width);
+        scale_add_vector(memory, whole->head_norms ? whole->head_width : 0);
+    }
     for (unsigned m = 0; m < HC_LAYER_MATRICES; m++) {
         const struct hc_cut cut = hc_share_cut(share, whole, m);
         scale_add_matrix(memory, code, hc_layer_matrix_shape(whole, m), &cut, false);
@@ -115,12 +125,12 @@ static inline void scale_add_weights(struct scale_memory *memory, const struct h
     for (uint32_t i = 0; i < share->layers.count; i++)
         scale_add_layer(memory, share, whole, &setting->layers);
     if (share->embeds || (share->decides && whole->tied))
-        scale_add_matrix(memory, &setting->vocabulary, vocabulary, &cut, true);
+        scale_add_matrix(memory, &setting->vocabulary, vocabulary, &cut, share->embeds);
     if (share->decides && !whole->tied)
         scale_add_matrix(memory, &setting->vocabulary, vocabulary, &cut, false);
     if (share->decides)
         scale_add_vector(memory, whole->width);
-    memory->weights += 2ull * whole->head_width; /* the frequencies of the rotation: half a head of float32 */
+    scale_add_piece(memory, 2ull * whole->head_width); /* the frequencies of the rotation: half a head of float32 */
 }
 
 /* ---- A sequence --------------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@ struct hc_comm {
     void *state;
     int rank, ranks;
     int local_rank, local_ranks; /* among those on this machine */
+    int machine;                 /* the lowest rank on it */
     /* Seconds; INFINITY: for ever. Who neither calls nor attends for so long is lost, even if it works: such as the
      * first rank while it copies a file or publishes, if that takes longer. */
     double timeout;

@@ -571,6 +571,8 @@ static hc_status meet_neighbours(struct hc_comm *comm, struct hc_error *error)
     for (int i = 0; status == HC_OK && i < comm->local_ranks; i++)
         if (me.numbering && all[i].numbering == me.numbering)
             mpi->pids[all[i].rank] = all[i].pid;
+    if (status == HC_OK)
+        comm->machine = all[0].rank;
     MPI_Comm_free(&local);
     free(all);
     return status;

@@ -819,8 +819,6 @@ hc_status hc_compress(hc_context *context, const char *input, const char *output
     quiet.notice = NULL;
     run.method = hc_method_find(options->method);
     HC_TRY(check_options(&run, &method_options, error));
-    /* Before anything else is exchanged, which another version may do differently. */
-    HC_TRY(hc_comm_agree(&context->comm, hc_version(), "the version of hyperc", error));
     HC_TRY(open_engine(&run, &all, error));
     if (!hc_run_leads(&run))
         run.options = &quiet; /* but devices that fail there do not go unsaid */

@@ -1,6 +1,7 @@
 #include "context.h"
 
 #include "backend.h"
+#include "device_names.h"
 #include "engine_counted.h"
 #include "engine_team.h"
 #include "partition.h"
@@ -32,43 +33,6 @@ void hc_context_options_init(hc_context_options *options)
 
 /* ---- Devices -------------------------------------------------------------------------------- */
 
-/* The name behind this one, or NULL. */
-static const char *next_item(const char *item)
-{
-    const char *comma = strchr(item, ',');
-    return comma ? comma + 1 : NULL;
-}
-
-static size_t count_items(const char *list)
-{
-    size_t count = 0;
-    for (const char *item = list; item; item = next_item(item))
-        count++;
-    return count;
-}
-
-/* How many names of the list are "cuda" alone. */
-static int count_plain(const char *list)
-{
-    int count = 0;
-    for (const char *item = list; item; item = next_item(item))
-        count += strcspn(item, ",") == 4 && strncmp(item, "cuda", 4) == 0;
-    return count;
-}
-
-/* One name of the list. A "cuda" without a number gets the next one that no rank of this machine has. */
-static char *device_name(const char *item, size_t length, int *next)
-{
-    char *name = malloc(length + 16);
-    if (!name)
-        return NULL;
-    memcpy(name, item, length);
-    name[length] = 0;
-    if (strcmp(name, "cuda") == 0)
-        sprintf(name, "cuda:%d", (*next)++);
-    return name;
-}
-
 static hc_status name_reports(hc_context *context)
 {
     struct hc_device_reports *reports = &context->reports;
@@ -78,19 +42,24 @@ static hc_status name_reports(hc_context *context)
     return status;
 }
 
+/* Layers that are not for the devices before it have to be somewhere. */
+static hc_status check_last_device(hc_context *context)
+{
+    const char *last = context->devices[context->device_count - 1];
+    if (context->device_layers == 0 || hc_backend_is_cpu(last))
+        return HC_OK;
+    return hc_fail(&context->error, HC_ERR_ARGUMENT, "layers on devices and the rest on the CPU: the last one is %s",
+                   last);
+}
+
 static hc_status take_devices(hc_context *context, const char *list)
 {
-    hc_status status = HC_OK;
-    list = list ? list : "cpu";
-    int next = context->comm.local_rank * count_plain(list);
-    context->devices = calloc(count_items(list), sizeof *context->devices);
-    if (!context->devices)
-        return hc_no_memory(&context->error);
-    for (const char *item = list; status == HC_OK && item; item = next_item(item)) {
-        char *name = device_name(item, strcspn(item, ","), &next);
-        context->devices[context->device_count++] = name;
-        status = name ? hc_backend_check(name, &context->error) : hc_no_memory(&context->error);
-    }
+    hc_status status = hc_device_names(&context->comm, list ? list : "cpu", &context->devices, &context->device_count,
+                                       &context->error);
+    if (status == HC_OK)
+        status = check_last_device(context);
+    for (size_t i = 0; status == HC_OK && i < context->device_count; i++)
+        status = hc_backend_check(context->devices[i], &context->error);
     return status == HC_OK ? name_reports(context) : status;
 }
 
@@ -220,6 +189,9 @@ static hc_status set_up(hc_context *context, const hc_context_options *options)
     context->comm.go_on = go_on;
     context->comm.user = context;
     context->threads = options->threads ? options->threads : threads_here(context);
+    /* Before anything else is exchanged, which another version may do differently. */
+    if (status == HC_OK)
+        status = hc_comm_agree(&context->comm, hc_version(), "the version of hyperc", &context->error);
     if (status == HC_OK)
         status = take_devices(context, options->device);
     if (status == HC_OK)
@@ -248,9 +220,7 @@ void hc_context_destroy(hc_context *context)
         return;
     if (context->engine.table)
         context->engine.table->destroy(&context->engine);
-    for (size_t i = 0; i < context->device_count; i++)
-        free(context->devices[i]);
-    free(context->devices);
+    hc_device_names_free(context->devices, context->device_count);
     free(context->speeds);
     hc_device_reports_destroy(&context->reports);
     hc_comm_destroy(&context->comm);

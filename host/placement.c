@@ -7,6 +7,65 @@
 
 /* Room that is kept free beside layers: for this many positions, and for this many bytes of everything else. */
 enum { USUAL_CONTEXT = 4096, USUAL_BATCH = 128, BESIDE = 256 << 20 };
+static const uint64_t UNKNOWN = UINT64_MAX; /* bytes */
+
+/* ---- Memory of devices ---------------------------------------------------------------------- */
+
+/* What is free on a device; UNKNOWN where that is not known, as on the CPU, whose memory is the machine's own. */
+static hc_status free_memory(const hc_context *context, const char *device, uint64_t *bytes, struct hc_error *error)
+{
+    struct hc_runtime runtime;
+    *bytes = UNKNOWN;
+    if (hc_backend_is_cpu(device))
+        return HC_OK;
+    hc_status status = hc_backend_runtime(device, &runtime, &context->kernels, 1, error);
+    if (status != HC_OK)
+        return status;
+    if (runtime.table->free_memory)
+        status = runtime.table->free_memory(&runtime, bytes, error);
+    runtime.table->destroy(&runtime);
+    return status;
+}
+
+/* memory[r]: of the device of rank r, also of those of other processes, where each has one. */
+static hc_status gather_memory(const struct hc_placement *placement, hc_context *context, uint64_t *memory,
+                               struct hc_error *error)
+{
+    hc_status status = HC_OK;
+    for (int i = 0; status == HC_OK && i < placement->here; i++)
+        status = free_memory(context, placement->devices[i], &memory[placement->first + i], error);
+    if (status != HC_OK || placement->ranks == placement->here)
+        return status;
+    size_t *bytes = malloc((size_t)placement->ranks * sizeof *bytes);
+    if (!bytes)
+        return hc_no_memory(error);
+    for (int r = 0; r < placement->ranks; r++)
+        bytes[r] = sizeof *memory;
+    status = hc_comm_all_gather(&context->comm, &memory[placement->first], memory, bytes, "the memory of all devices",
+                                error);
+    free(bytes);
+    return status;
+}
+
+/* Layers by what is free, before anything is opened; alike, where that is not known of all devices. */
+static hc_status portions_by_memory(struct hc_placement *placement, hc_context *context, struct hc_error *error)
+{
+    bool known = true;
+    uint64_t *memory = calloc((size_t)placement->ranks, sizeof *memory);
+    placement->portions = calloc((size_t)placement->ranks, sizeof *placement->portions);
+    hc_status status =
+        memory && placement->portions ? gather_memory(placement, context, memory, error) : hc_no_memory(error);
+    for (int r = 0; status == HC_OK && r < placement->ranks; r++) {
+        known = known && memory[r] != UNKNOWN;
+        placement->portions[r] = memory[r] > 0 ? (double)memory[r] : 1;
+    }
+    if (!known) {
+        free(placement->portions);
+        placement->portions = NULL;
+    }
+    free(memory);
+    return status;
+}
 
 /* ---- What fits ------------------------------------------------------------------------------ */
 
@@ -47,23 +106,6 @@ static uint64_t beside_bytes(const struct hc_model *model, const struct hc_decod
     return bytes;
 }
 
-/* Free memory of a device; UINT64_MAX where it is the machine's own. */
-static hc_status free_memory(const hc_context *context, const char *device, uint64_t *bytes, struct hc_error *error)
-{
-    struct hc_runtime runtime;
-    *bytes = UINT64_MAX;
-    if (hc_backend_is_cpu(device))
-        return HC_OK;
-    hc_status status = hc_backend_runtime(device, &runtime, &context->kernels, 1, error);
-    if (status != HC_OK)
-        return status;
-    status = runtime.table->free_memory
-                 ? runtime.table->free_memory(&runtime, bytes, error)
-                 : hc_fail(error, HC_ERR_UNSUPPORTED, "%s: how much memory is free is not known", device);
-    runtime.table->destroy(&runtime);
-    return status;
-}
-
 /* How many layers fit on every device before the last one, in portions; and on all of these. */
 static hc_status count_fitting(struct hc_placement *placement, const hc_context *context, const struct hc_model *model,
                                const struct hc_decoder *decoder, const struct hc_decoder_names *names, uint32_t *layers,
@@ -74,6 +116,9 @@ static hc_status count_fitting(struct hc_placement *placement, const hc_context 
     for (size_t i = 0; i + 1 < context->device_count && *layers < decoder->layers; i++) {
         uint64_t bytes;
         hc_status status = free_memory(context, context->devices[i], &bytes, error);
+        if (status == HC_OK && bytes == UNKNOWN && !hc_backend_is_cpu(context->devices[i]))
+            status =
+                hc_fail(error, HC_ERR_UNSUPPORTED, "%s: how much memory is free is not known", context->devices[i]);
         if (status != HC_OK)
             return status;
         const uint64_t fit = bytes > beside ? (bytes - beside) / each : 0, left = decoder->layers - *layers;
@@ -119,7 +164,7 @@ static hc_status place_layers(struct hc_placement *placement, const hc_context *
     return HC_OK;
 }
 
-hc_status hc_placement_make(struct hc_placement *placement, const hc_context *context, bool alone,
+hc_status hc_placement_make(struct hc_placement *placement, hc_context *context, bool alone,
                             const struct hc_model *model, const struct hc_decoder *decoder,
                             const struct hc_decoder_names *names, struct hc_error *error)
 {
@@ -139,6 +184,8 @@ hc_status hc_placement_make(struct hc_placement *placement, const hc_context *co
         return hc_no_memory(error);
     for (int i = 0; i < devices; i++)
         placement->devices[i] = context->devices[i];
+    if (!alone && context->device_layers == 0 && context->split == HC_SPLIT_LAYERS && placement->ranks > 1)
+        return portions_by_memory(placement, context, error);
     if (alone || context->device_layers == 0)
         return HC_OK;
     placement->portions = calloc((size_t)devices, sizeof *placement->portions);

@@ -15,8 +15,9 @@ struct hc_placement {
 };
 
 /* alone: on the first device of the context, in every process for itself. Else on all of them, or, where the context
- * says how many layers the devices before the last one get, on those that have any. */
-hc_status hc_placement_make(struct hc_placement *placement, const hc_context *context, bool alone,
+ * says how many layers the devices before the last one get, on those that have any. Runs of layers follow what memory
+ * is free, if all devices know it. All ranks call it at once. */
+hc_status hc_placement_make(struct hc_placement *placement, hc_context *context, bool alone,
                             const struct hc_model *model, const struct hc_decoder *decoder,
                             const struct hc_decoder_names *names, struct hc_error *error);
 void hc_placement_clear(struct hc_placement *placement);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The tensors that share a fractional rate, and what they take. */
 struct shared_rate {
@@ -179,6 +180,23 @@ static bool check(struct compress_state *state, const struct common_options *com
            compress_request_check(&state->request, text, size);
 }
 
+/* Whether --resume would find something: only where the work in progress has a journal. */
+static bool is_begun(const char *output)
+{
+    static const char journal[] = ".partial/journal";
+    size_t length = strlen(output);
+    while (length > 1 && output[length - 1] == '/')
+        length--;
+    char *path = malloc(length + sizeof journal);
+    if (!path)
+        return false;
+    memcpy(path, output, length);
+    memcpy(path + length, journal, sizeof journal);
+    bool begun = access(path, F_OK) == 0;
+    free(path);
+    return begun;
+}
+
 static hc_status open_with_speeds(const struct common_options *common, const struct device_speeds *speeds,
                                   hc_context **context)
 {
@@ -215,7 +233,7 @@ static int run(const struct common_options *common, int count, char **operands, 
     if (status != HC_OK) {
         code = report_failure(common, status, hc_message(context));
         bool ended = status == HC_ERR_CANCELLED || status == HC_ERR_RANKS; /* from outside, in the middle */
-        if (ended && !state->request.options.dry_run && program_rank() == 0)
+        if (ended && !state->request.options.dry_run && program_rank() == 0 && is_begun(state->request.output))
             fputs("hyperc: what is done is kept; the same command with --resume finishes it\n", stderr);
     } else if (program_rank() == 0) {
         code = state->request.options.dry_run ? report_dry_run(state, common, context)

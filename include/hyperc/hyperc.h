@@ -112,10 +112,11 @@ typedef struct hc_progress {
 } hc_progress;
 
 /* Return true to go on, false to stop with HC_ERR_CANCELLED. Called several times a second, from
- * the calling thread. */
+ * the calling thread; also while hc_context_create waits for other ranks. */
 typedef bool (*hc_progress_fn)(const hc_progress *progress, void *user);
 
-/* How several devices share a network: each has some rows or columns of every matrix, or each has a run of layers. */
+/* How several devices share a network: each has some rows or columns of every matrix; or each has a run of layers, by
+ * what memory is free when the network is opened: all alike where one of them does not tell, as the CPU. */
 typedef enum hc_split { HC_SPLIT_TENSORS, HC_SPLIT_LAYERS } hc_split;
 
 enum { HC_LAYERS_THAT_FIT = -1 };
@@ -124,7 +125,8 @@ typedef struct hc_context_options {
     int threads;  /* 0: one per core that this process may use */
     hc_tier tier; /* instruction set to use at most */
     /* NULL or "cpu"; "cuda" or "cuda:N"; or several, separated by commas, which work together. A "cuda" without a
-     * number is the next one of this machine that no other rank has: the first in a program that runs alone. */
+     * number is, rank by rank, the next one of this machine that is neither taken so nor named by a rank: the first in
+     * a program that runs alone. */
     const char *device;
     /* How fast each of these devices is, in cores of a CPU (hyperc/plan.h), 1e-9 to 1e9: hc_compress shares out its
      * work by it, within a process and between those of mpirun, each of which may say something else. Copied. 0, and
@@ -133,7 +135,7 @@ typedef struct hc_context_options {
     const double *speeds;
     size_t speed_count; /* 0, or as many as there are devices */
     hc_split split;     /* of networks, over devices and ranks */
-    /* If not 0: of a network, so many layers are on the devices before the last one, and the rest on that, which is to
+    /* If not 0: of a network, so many layers are on the devices before the last one, and the rest on that, which must
      * be the CPU; or as many as there is memory for, if a sequence keeps 4096 positions in F16 (longer ones may not
      * fit). Devices that get none are not used. */
     int device_layers;

@@ -42,8 +42,12 @@ while [ $kills -lt $enough ]; do
             [ $code -eq 1 ] || [ $code -eq 130 ] || fail "exit code $code after SIGINT"
             if [ $code -eq 1 ]; then
                 says "interrupted"
-                says "the same command with --resume finishes it"
-                [ -s out.partial/journal ] || absent out.partial # nothing was done
+                if [ -s out.partial/journal ]; then
+                    says "the same command with --resume finishes it"
+                else
+                    absent out.partial # nothing was done
+                    ! grep -q -- --resume "$stderr" || fail "there is nothing to resume"
+                fi
             fi
         else
             [ $code -eq 137 ] || fail "exit code $code after SIGKILL"

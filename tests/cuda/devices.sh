@@ -4,7 +4,7 @@
 # model that is shared in other ways (make_columns.py), in BF16 and by both methods.
 #
 # usage: devices.sh HYPERC SCRATCH_DIRECTORY [RANKS]     (under the emulator, with four devices)
-#   RANKS: only the text, by so many processes, each with a device
+#   RANKS: only the text, by so many processes, each with a device; and who has which layers where memory differs
 # HYPERC_DATA: where the model lies, or else ../shared/data. PYTHON: makes the other one, default python3
 set -eu
 hyperc=$1 scratch=$2 ranks=${3:-} python=${PYTHON:-python3}
@@ -70,6 +70,36 @@ in_processes()
     done
 }
 
+# uneven_processes MODEL COMMAND...: three of them, of which the second one's device has twice the memory of the others
+uneven_processes()
+{
+    coded=$1
+    shift
+    set -- "$hyperc" "$@" "$coded" --device cuda --split layers
+    "$mpi" 1 env CUEMU_MEM_MB=4096 "$@" $options : -n 1 env CUEMU_MEM_MB=8192 "$@" $options : \
+        -n 1 env CUEMU_MEM_MB=4096 "$@" $options 2>"$scratch/message" || { cat "$scratch/message" >&2; exit 1; }
+}
+
+# of_the_second: what the second process holds, of the JSON of bench
+of_the_second()
+{
+    sed -n 's/.*"weight_bytes": *\([0-9]*\),$/\1/p' | sed -n 2p
+}
+
+# by_memory MODEL: of 5 layers the second of three processes has 1 where all are alike, and 3 with twice the memory
+by_memory()
+{
+    options="-p 4 -n 0 -r 1 --json"
+    alike=$("$mpi" 3 "$hyperc" bench "$1" --device cuda --split layers $options | of_the_second)
+    uneven=$(uneven_processes "$1" bench | of_the_second)
+    echo "with twice the memory: $uneven bytes, not $alike"
+    [ "$alike" -gt 0 ] && [ "$uneven" -eq $((3 * alike)) ] || { echo "layers do not follow memory"; exit 1; }
+    options="-p Once -n 8 --temp 0"
+    "$hyperc" generate "$1" --device cuda $options >"$scratch/expected.txt" 2>"$scratch/message"
+    uneven_processes "$1" generate >"$scratch/got.txt"
+    diff "$scratch/expected.txt" "$scratch/got.txt" || { echo "another text: uneven memory"; exit 1; }
+}
+
 # columns [OPTION...]: the other model, compressed with these options if there are any
 columns()
 {
@@ -111,6 +141,7 @@ mkdir -p "$scratch"
 if [ -n "$ranks" ]; then
     in_processes "$model"
     in_processes "$scratch/coded"
+    by_memory "$model"
     rm -rf "$scratch"
     exit
 fi

@@ -108,6 +108,31 @@ if [ -n "$ranks" ]; then
     passed=$((passed + 1))
 fi
 
+# has RANK DEVICE...: what the report of the run says that a process has
+has()
+{
+    rank=$1
+    shift
+    got=$(awk -v rank="$rank" -F '"' '/"name": "c/ { name = $4 } /"rank":/ && $3 ~ ": " rank "," { print name }' \
+        "$scratch/json" | tr '\n' ' ')
+    [ "$got" = "$* " ] || { cat "$scratch/json"; echo "rank $rank has $got, not $*"; exit 1; }
+}
+
+# Devices without a number, where processes ask for different ones.
+if [ -n "$ranks" ]; then
+    # shellcheck disable=SC2086 # words
+    {
+        CUEMU_DEVICES=1 first_has 0 100 $told --device cpu --threads 1 : -n 1 $work --device cuda
+        has 0 cpu
+        has 1 cuda:0
+        CUEMU_DEVICES=3 first_has 0 100 $told --devices cuda,cuda : -n 1 $work --device cuda
+        has 0 cuda:0 cuda:1
+        has 1 cuda:2
+    }
+    echo "devices without a number"
+    passed=$((passed + 1))
+fi
+
 # Processes that find a part of their devices, and one that finds none.
 if [ -n "$ranks" ]; then
     CUEMU_DEVICES=3 as pair "$mpi" 2 "$hyperc" compress "$model" --method pair --loss-threshold 0 --devices "$ranks"

@@ -126,12 +126,13 @@ absent none none.partial
 ok "shares by speed, the same bytes"
 
 # ---- What is refused
-# refused TEXT: all ranks say it, and nothing is left behind
+# refused TEXT: a rank says it, and nothing is left behind, nor said to be
 refused()
 {
     [ $code -ne 0 ] || fail "it was not refused: $1"
     grep -lF -- "$1" said.* >/dev/null || { cat said.*; fail "nobody says: $1"; }
     absent none none.partial
+    ! grep -q -- --resume said.* || fail "there is nothing to resume: $1"
 }
 checkpoint other --model tiny --type f16 --seed 2
 in_1=other over 3 -o none --quiet
