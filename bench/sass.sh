@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Counts instead of clocks: registers, spills, shared memory and instructions per weight of the fused kernels and of the
-# searches, from the machine code for compute capability 8.0, 8.9 and 9.0; and the bounds that follow for named GPUs.
+# Counts instead of clocks: registers, spills and shared memory of the fused kernels and of the searches, from the
+# machine code for compute capability 8.0, 8.9 and 9.0; where a loop goes over weights, instructions for each, and the
+# bounds that follow for named GPUs. Compiles all of kernels/, and fails, naming it, if any kernel there spills
+# registers or keeps a stack in local memory. (One may: sass.py says why.)
 #
 # usage: sass.sh [--fetch] [--quick] [--csv] [--check | --write]
 #   Prints the table. --write puts it into bench/results/sass.csv; --check holds it against the committed one, exactly,
-#   where nvcc is of the version that made that, and fails if anything spills. --quick: of the products of window, those
-#   of k = 4 alone. --fetch downloads the disassembler (5 MB, from PyPI) if it is not at hand. Exit: 0 sound, 1 failed,
+#   where nvcc is of the version that made that. --quick leaves out the products of window but those of k = 4, compiling
+#   included. --fetch downloads the disassembler (5 MB, from PyPI) if it is not at hand. Exit: 0 sound, 1 failed,
 #   different or spilling, 77 not run (no nvcc, no disassembler, or another version of nvcc).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +21,7 @@ for argument in "$@"; do
     --quick | --csv) options+=("$argument") ;;
     --check | --write) mode=${argument#--} ;;
     --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' bench/sass.sh; exit 0 ;;
-    *) sed -n '5p' bench/sass.sh >&2; exit 2 ;;
+    *) sed -n '7p' bench/sass.sh >&2; exit 2 ;;
     esac
 done
 
@@ -42,14 +44,13 @@ chmod +x "$nvdisasm" # which unpacking forgets
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-[ "$mode" = show ] || options+=(--csv)
-count=(python3 -B bench/sass.py --nvcc "$nvcc" --nvdisasm "$nvdisasm" --top . --work "$scratch")
-if [ "$mode" = show ]; then
-    "${count[@]}" "${options[@]}"
-    exit
-fi
-"${count[@]}" "${options[@]}" >"$scratch/table"
+count=(python3 -B bench/sass.py --nvcc "$nvcc" --nvdisasm "$nvdisasm" --top . --work "$scratch" "${options[@]}")
 case $mode in
-check) python3 -B bench/sass.py --compare bench/results/sass.csv "$scratch/table" ;;
-write) cp "$scratch/table" bench/results/sass.csv && wc -l bench/results/sass.csv ;;
+show) "${count[@]}" ;;
+check) "${count[@]}" --check bench/results/sass.csv ;;
+write)
+    "${count[@]}" --csv >"$scratch/table"
+    cp "$scratch/table" bench/results/sass.csv
+    wc -l bench/results/sass.csv
+    ;;
 esac

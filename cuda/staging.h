@@ -31,7 +31,7 @@ enum {
     HC_CUDA_WIDEST = HC_WINDOW_MAX_COLUMNS,
     HC_CUDA_BAND = HC_TILE * HC_CUDA_WIDEST,
     HC_CUDA_LAYOUT_BYTES = 1 << 19,
-    /* Of the encoder: long windows take up to 2 MB for each tile under way, of which there are a few hundred. */
+    /* Of the encoder: long windows take up to 1.3 MB for each tile under way, of which there are a few hundred. */
     HC_CUDA_WORKSPACE_BYTES = 1 << 29
 };
 
