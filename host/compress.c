@@ -527,14 +527,17 @@ static hc_status publish(struct hc_run *run, const struct paths *paths, struct h
         &run->journal, json_pack("{s:s, s:I}", "finished", checksum, "folder", (json_int_t)hc_path_inode(paths->stage)),
         error));
     HC_TRY(hc_journal_commit(&run->journal, error));
+    HC_TRY(hc_meter_attend(&run->meter, error));
     status = hc_move_into_place(paths->stage, paths->output, run->options->force, error);
     if (status == HC_ERR_UNSUPPORTED)
         status = hc_fail(error, status,
                          "%s: this file system cannot replace it in one step; the finished result lies in %s: "
                          "move the old one away, then --resume",
                          paths->output, paths->stage);
-    if (status == HC_OK)
+    if (status == HC_OK) {
+        hc_meter_attend(&run->meter, NULL); /* cannot stop what is done */
         status = tidy_up(paths, error);
+    }
 done:
     free(manifest);
     return status;

@@ -97,7 +97,7 @@ static uint64_t beside_bytes(const struct hc_model *model, const struct hc_decod
     const char *const top[] = {names->embedding, names->head};
     const uint64_t heads = (uint64_t)decoder->heads + decoder->key_value_heads;
     const uint64_t activations = 2 * ((uint64_t)decoder->width + heads * decoder->head_width + decoder->inner_width);
-    uint64_t bytes = BESIDE + activations * USUAL_BATCH * sizeof(float) + decoder->vocabulary * sizeof(float);
+    uint64_t bytes = BESIDE + (activations + decoder->vocabulary) * USUAL_BATCH * sizeof(float);
     for (size_t i = 0; i < sizeof top / sizeof *top; i++) {
         struct hc_tensor_name name;
         snprintf(name.text, sizeof name.text, "%s.weight", top[i]);

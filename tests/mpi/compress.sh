@@ -174,9 +174,9 @@ faulty()
     printf '#!/bin/sh\nexec env LD_PRELOAD="%s" %s "%s" "$@"\n' "${sanitizer:+$sanitizer }$SHIM" "$2" "$HYPERC" >"$1"
     chmod +x "$1"
 }
-# Three times in a row, which is more than the timeout and the 2 s for an answer.
-faulty slow HC_FAIL_SLOW=1500
-program_0=./slow over 3 -o slowly --quiet --timeout 2
+# Three times in a row, which is more than the timeout and the 2 s for an answer. The disk itself may be slow, too.
+faulty slow HC_FAIL_SLOW=2000
+program_0=./slow over 3 -o slowly --quiet --timeout 3
 [ $code -eq 0 ] || { cat said.*; fail "a slow disk: exit code $code"; }
 same window slowly
 ok "a slow disk"
