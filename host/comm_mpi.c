@@ -150,15 +150,18 @@ static void heed(struct mpi *mpi, const struct notice *notice, int from, enum ki
     }
 }
 
-/* self: what this rank is, HERE or AT_WORK. */
+/* self: what this rank is, HERE or AT_WORK. Twice nothing is nothing: MPI may bring in what there is only after it has
+ * said that there is none, and who attends may not ask again for long. */
 static void listen_as(const struct hc_comm *comm, enum kind self)
 {
     struct mpi *mpi = comm->state;
     MPI_Status status;
     struct notice notice;
-    for (int some = 1; some && !mpi->broken;) {
+    for (int nothing = 0; nothing < 2 && !mpi->broken;) {
+        int some = 0;
         if (MPI_Iprobe(MPI_ANY_SOURCE, TAG, mpi->control, &some, &status) != MPI_SUCCESS)
             return;
+        nothing = some ? 0 : nothing + 1;
         if (some && MPI_Recv(&notice, sizeof notice, MPI_BYTE, status.MPI_SOURCE, TAG, mpi->control,
                              MPI_STATUS_IGNORE) == MPI_SUCCESS)
             heed(mpi, &notice, status.MPI_SOURCE, self);
