@@ -1,6 +1,6 @@
 /* Searches the constants of `window`: for every (k, L) the odd multiplier A and the coefficients of g with which normal
- * weights of unit deviation are coded best. It prints lines of kernels/common/window_codes.inc; with --measure or
- * --check it measures the lines that are compiled in.
+ * weights of unit deviation are coded best. It prints lines of kernels/common/window_codes.inc; with --measure,
+ * --open or --check it measures the lines that are compiled in.
  *
  * Candidates are compared on the same weights. The scale of g comes first, on a few multipliers; then all multipliers
  * on few tiles, the best sixth of them on four times as many, and so on; the last ones get coefficients of their own by
@@ -26,13 +26,14 @@ enum {
     EXIT_USAGE = 2,
 };
 #define TOLERANCE_DB 0.02
+#define OPEN_HEAD "k,length,tiles,signal_to_noise_db,open_db\n"
 #define CSV_HEAD "k,length,multiplier,a,b,c,tiles,signal_to_noise_db,check_db\n"
 
 struct arguments {
     bool k[HC_WINDOW_MAX_K + 1], length[HC_WINDOW_MAX_LENGTH + 1];
     unsigned candidates, tiles;
     uint64_t seed;
-    bool measure, random;
+    bool measure, open, random;
     const char *check;
 };
 
@@ -375,6 +376,52 @@ static bool print_measured(struct bench *bench)
     return true;
 }
 
+/* ---- Without closing ---------------------------------------------------------------------- */
+
+/* Least sum of squared errors of any path through all the weights, in floating point: its ends are free, so nothing is
+ * spent on closing strings, on a search that is cut short or on integers. metrics: of all states, before and after. */
+static double open_noise(const struct coder *coder, const float *weights, size_t count, float *metrics)
+{
+    const unsigned k = coder->trellis.k;
+    const uint32_t states = 1u << (coder->trellis.length - k);
+    float *before = metrics, *after = metrics + states;
+    double noise = 0;
+    memset(before, 0, states * sizeof *before);
+    for (size_t i = 0; i < count; i++) {
+        float least = INFINITY;
+        for (uint32_t s = 0; s < states; s++) {
+            after[s] = INFINITY;
+            for (uint32_t theta = s << k; theta < (s + 1) << k; theta++) {
+                float d = weights[i] - coder->values[theta];
+                after[s] = fminf(after[s], before[theta & (states - 1)] + d * d);
+            }
+            least = fminf(least, after[s]);
+        }
+        for (uint32_t s = 0; s < states; s++)
+            before[s] = after[s] - least;
+        noise += least;
+    }
+    return noise;
+}
+
+static bool print_open(struct bench *bench)
+{
+    struct candidate present = {*hc_window_code_find(bench->k, bench->length), 0};
+    struct coder *coder = &bench->coders[0];
+    const unsigned tiles = bench->arguments->tiles;
+    float *metrics = malloc(sizeof *metrics << (bench->length - bench->k + 1));
+    if (!metrics)
+        return out_of_memory();
+    measure_final(bench, &present, tiles);
+    set_code(coder, &present.code, false);
+    double signal = 0, noise = open_noise(coder, bench->weights, (size_t)tiles * HC_TILE_WEIGHTS, metrics);
+    for (size_t i = 0; i < (size_t)tiles * HC_TILE_WEIGHTS; i++)
+        signal += (double)bench->weights[i] * bench->weights[i];
+    printf("%u,%u,%u,%.3f,%.3f\n", bench->k, bench->length, tiles, present.decibel, 10 * log10(signal / noise));
+    free(metrics);
+    return true;
+}
+
 static bool for_each(const struct arguments *arguments, bool (*print)(struct bench *bench))
 {
     bool good = true;
@@ -458,6 +505,9 @@ static void print_help(void)
          "  --tiles N        tiles of 256 weights that the printed figure is measured on (default 4096)\n"
          "  --seed N         of weights and candidates, below 65536 (default 1)\n"
          "  --measure        no search: measure the constants that are compiled in, as comma-separated values\n"
+         "  --open           no search: what is lost to closing the strings, and to a search in integers that is cut "
+         "short:\n"
+         "                   the signal to noise of tiles, and that of the best path through all weights, ends free\n"
          "  --random         with --measure: the same values, but in an order drawn at random instead of a winding's\n"
          "  --check FILE     compare them with what --measure once printed; exit status 1 if they differ");
 }
@@ -502,6 +552,8 @@ static bool parse_option(struct arguments *arguments, int option, const char *te
         return true;
     case 'm':
         return arguments->measure = true;
+    case 'o':
+        return arguments->open = true;
     case 'r':
         return arguments->random = true;
     default:
@@ -519,6 +571,7 @@ int main(int argc, char **argv)
         {"tiles", required_argument, NULL, 't'},
         {"seed", required_argument, NULL, 's'},
         {"measure", no_argument, NULL, 'm'},
+        {"open", no_argument, NULL, 'o'},
         {"random", no_argument, NULL, 'r'},
         {"check", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},
@@ -546,9 +599,9 @@ int main(int argc, char **argv)
     if (arguments.check) {
         good = check(&arguments);
     } else {
-        if (arguments.measure)
-            fputs(CSV_HEAD, stdout);
-        good = for_each(&arguments, arguments.measure ? print_measured : print_search);
+        if (arguments.measure || arguments.open)
+            fputs(arguments.open ? OPEN_HEAD : CSV_HEAD, stdout);
+        good = for_each(&arguments, arguments.open ? print_open : arguments.measure ? print_measured : print_search);
     }
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
