@@ -145,57 +145,124 @@ INLINE struct rows floats(const struct curve *curve, __m512i value)
     return (struct rows){_mm512_sub_ps(upper, curve->offset), _mm512_sub_ps(lower, curve->offset)};
 }
 
-/* Writes rows g and g + 8 of a tile that begins at out. */
+/* Writes rows g and g + 8, and those that follow. */
 INLINE void put_f32(struct rows rows, float *out, size_t stride)
 {
     _mm512_storeu_ps(out, rows.upper);
     _mm512_storeu_ps(out + 8 * stride, rows.lower);
 }
 
-INLINE void put_f16(struct rows rows, uint16_t *out, size_t stride)
+INLINE void put_four_f32(const struct curve *curve, struct four four, float *out, size_t stride)
+{
+    put_f32(floats(curve, four.v0), out, stride);
+    put_f32(floats(curve, four.v1), out + stride, stride);
+    put_f32(floats(curve, four.v2), out + 2 * stride, stride);
+    put_f32(floats(curve, four.v3), out + 3 * stride, stride);
+}
+
+/* Half a tile is computed while the other half is written. */
+static void decode_f32(const struct hc_window_decoder *decoder, const uint8_t *codes, size_t tiles, float *out,
+                       size_t stride)
+{
+    const struct cut cut = make_cut(decoder->code->k);
+    const struct curve curve = make_curve(decoder->code);
+    for (size_t i = 0; i < tiles; i++, codes += GROUPS * cut.bytes, out += HC_TILE) {
+        struct four upper = values(&curve, four_windows(&cut, codes, 0));
+        struct four lower = values(&curve, four_windows(&cut, codes, 4));
+        put_four_f32(&curve, upper, out, stride);
+        put_four_f32(&curve, lower, out + 4 * stride, stride);
+    }
+}
+
+/* The same in 16 bits. */
+struct halves {
+    __m256i upper, lower;
+};
+
+INLINE struct halves to_f16(struct rows rows)
 {
     enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
-    _mm256_storeu_si256((__m256i *)out, _mm512_cvtps_ph(rows.upper, NEAREST));
-    _mm256_storeu_si256((__m256i *)(out + 8 * stride), _mm512_cvtps_ph(rows.lower, NEAREST));
+    return (struct halves){_mm512_cvtps_ph(rows.upper, NEAREST), _mm512_cvtps_ph(rows.lower, NEAREST)};
 }
 
 /* Rounded to nearest, ties away from zero. */
-INLINE void put_bf16(struct rows rows, uint16_t *out, size_t stride)
+INLINE struct halves to_bf16(struct rows rows)
 {
     const __m512i half = _mm512_set1_epi32(0x8000);
     __m512i upper = _mm512_add_epi32(_mm512_castps_si512(rows.upper), half);
     __m512i lower = _mm512_add_epi32(_mm512_castps_si512(rows.lower), half);
-    _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi32_epi16(_mm512_srli_epi32(upper, 16)));
-    _mm256_storeu_si256((__m256i *)(out + 8 * stride), _mm512_cvtepi32_epi16(_mm512_srli_epi32(lower, 16)));
+    return (struct halves){_mm512_cvtepi32_epi16(_mm512_srli_epi32(upper, 16)),
+                           _mm512_cvtepi32_epi16(_mm512_srli_epi32(lower, 16))};
 }
 
-/* decode_f32 and its kin: the loop, around the put_f32 of a type. Half a tile is computed while the other half is
- * written. */
-#define DECODE(type, element)                                                                                          \
-    INLINE void put_four_##type(const struct curve *curve, struct four four, element *out, size_t stride)              \
-    {                                                                                                                  \
-        put_##type(floats(curve, four.v0), out, stride);                                                               \
-        put_##type(floats(curve, four.v1), out + stride, stride);                                                      \
-        put_##type(floats(curve, four.v2), out + 2 * stride, stride);                                                  \
-        put_##type(floats(curve, four.v3), out + 3 * stride, stride);                                                  \
-    }                                                                                                                  \
-                                                                                                                       \
-    static void decode_##type(const struct hc_window_decoder *decoder, const uint8_t *codes, size_t tiles,             \
-                              element *out, size_t stride)                                                             \
-    {                                                                                                                  \
-        const struct cut cut = make_cut(decoder->code->k);                                                             \
-        const struct curve curve = make_curve(decoder->code);                                                          \
-        for (size_t i = 0; i < tiles; i++, codes += GROUPS * cut.bytes, out += HC_TILE) {                              \
-            struct four upper = values(&curve, four_windows(&cut, codes, 0));                                          \
-            struct four lower = values(&curve, four_windows(&cut, codes, 4));                                          \
-            put_four_##type(&curve, upper, out, stride);                                                               \
-            put_four_##type(&curve, lower, out + 4 * stride, stride);                                                  \
-        }                                                                                                              \
-    }
+INLINE struct halves to_halves(const bool bf16, const struct curve *curve, __m512i value)
+{
+    return bf16 ? to_bf16(floats(curve, value)) : to_f16(floats(curve, value));
+}
 
-DECODE(f32, float)
-DECODE(f16, uint16_t)
-DECODE(bf16, uint16_t)
+INLINE void put_one(struct halves halves, uint16_t *out, size_t stride)
+{
+    _mm256_storeu_si256((__m256i *)out, halves.upper);
+    _mm256_storeu_si256((__m256i *)(out + 8 * stride), halves.lower);
+}
+
+INLINE void put_two(struct halves left, struct halves right, uint16_t *out, size_t stride)
+{
+    _mm512_storeu_si512(out, _mm512_inserti64x4(_mm512_castsi256_si512(left.upper), right.upper, 1));
+    _mm512_storeu_si512(out + 8 * stride, _mm512_inserti64x4(_mm512_castsi256_si512(left.lower), right.lower, 1));
+}
+
+/* Groups g .. g + 3 of a tile, or of two side by side. */
+INLINE void decode_one(const bool bf16, const struct cut *cut, const struct curve *curve, const uint8_t *codes,
+                       unsigned g, uint16_t *out, size_t stride)
+{
+    struct four v = values(curve, four_windows(cut, codes, g));
+    put_one(to_halves(bf16, curve, v.v0), out + g * stride, stride);
+    put_one(to_halves(bf16, curve, v.v1), out + (g + 1) * stride, stride);
+    put_one(to_halves(bf16, curve, v.v2), out + (g + 2) * stride, stride);
+    put_one(to_halves(bf16, curve, v.v3), out + (g + 3) * stride, stride);
+}
+
+INLINE void decode_two(const bool bf16, const struct cut *cut, const struct curve *curve, const uint8_t *codes,
+                       unsigned g, uint16_t *out, size_t stride)
+{
+    struct four v = values(curve, four_windows(cut, codes, g));
+    struct four w = values(curve, four_windows(cut, codes + GROUPS * cut->bytes, g));
+    put_two(to_halves(bf16, curve, v.v0), to_halves(bf16, curve, w.v0), out + g * stride, stride);
+    put_two(to_halves(bf16, curve, v.v1), to_halves(bf16, curve, w.v1), out + (g + 1) * stride, stride);
+    put_two(to_halves(bf16, curve, v.v2), to_halves(bf16, curve, w.v2), out + (g + 2) * stride, stride);
+    put_two(to_halves(bf16, curve, v.v3), to_halves(bf16, curve, w.v3), out + (g + 3) * stride, stride);
+}
+
+/* Tiles in twos, so that a row gets whole cache lines: the 16 rows of a wide matrix share the sets of the cache, and
+ * halves would not stay there until the tile beside them comes. */
+INLINE void decode_halves(const bool bf16, const struct hc_window_decoder *decoder, const uint8_t *codes, size_t tiles,
+                          uint16_t *out, size_t stride)
+{
+    const struct cut cut = make_cut(decoder->code->k);
+    const struct curve curve = make_curve(decoder->code);
+    const size_t bytes = GROUPS * cut.bytes;
+    for (; tiles >= 2; tiles -= 2, codes += 2 * bytes, out += (size_t)2 * HC_TILE) {
+        decode_two(bf16, &cut, &curve, codes, 0, out, stride);
+        decode_two(bf16, &cut, &curve, codes, 4, out, stride);
+    }
+    if (tiles) {
+        decode_one(bf16, &cut, &curve, codes, 0, out, stride);
+        decode_one(bf16, &cut, &curve, codes, 4, out, stride);
+    }
+}
+
+static void decode_f16(const struct hc_window_decoder *decoder, const uint8_t *codes, size_t tiles, uint16_t *out,
+                       size_t stride)
+{
+    decode_halves(false, decoder, codes, tiles, out, stride);
+}
+
+static void decode_bf16(const struct hc_window_decoder *decoder, const uint8_t *codes, size_t tiles, uint16_t *out,
+                        size_t stride)
+{
+    decode_halves(true, decoder, codes, tiles, out, stride);
+}
 
 /* Sixteen entries of the table. Gathered in pairs that begin at an even entry, so that nothing behind the table is
  * read. */
