@@ -68,7 +68,7 @@ test_preset()
     asan | coverage) require=$(tr ',' '\n' <<<"$require" | grep -vx cuda | paste -sd ,) ;;
     esac
     # They take long because they wait, or work out tables of figures, where the sanitizers see nothing more.
-    [ "$preset" != asan ] || arguments+=(-E '^(mpi\.(faults|kills)|bench\.(quality|rate_distortion))$')
+    [ "$preset" != asan ] || arguments+=(-E '^(mpi\.(faults|kills|generate-faults)|bench\.(quality|rate_distortion))$')
     HYPERC_REQUIRE=$require ctest --test-dir "$build" -j "$(nproc)" --timeout 300 --output-on-failure \
         --output-junit junit.xml --test-output-size-passed 4000000 --test-output-size-failed 4000000 \
         "${arguments[@]}" </dev/null | grep -v '^ *Start '

@@ -591,7 +591,8 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (optind != argc || (arguments.random && !arguments.measure)) {
+    if (optind != argc || (arguments.random && !arguments.measure) ||
+        (arguments.open && (arguments.measure || arguments.check))) {
         fprintf(stderr, "multipliers: see --help\n");
         return EXIT_USAGE;
     }

@@ -8,8 +8,7 @@ usage: winding.py [--check]
 import math
 import sys
 
-# Slope and largest partial quotient of its continued fraction. That of pi is the largest up to the turns tried here.
-SLOPES = {"golden ratio": ((math.sqrt(5) - 1) / 2, 1), "sqrt 2": (math.sqrt(2) - 1, 2), "pi": (math.pi - 3, 292)}
+SLOPES = {"golden ratio": (math.sqrt(5) - 1) / 2, "sqrt 2 - 1": math.sqrt(2) - 1, "pi - 3": math.pi - 3}
 TURNS = (10, 100, 1000, 10000, 100000)
 
 
@@ -20,16 +19,25 @@ def largest_distance(slope, turns):
     return max(gaps) / 2 / math.sqrt(1 + slope * slope)
 
 
+def bound(slope, turns):
+    """From the denominators of the slope's convergents that lie around the number of turns."""
+    before, after, rest = 0, 1, slope
+    while after <= turns:
+        quotient, rest = divmod(1 / rest, 1)
+        before, after = after, int(quotient) * after + before
+    return (1 / before + 1 / after) / 2
+
+
 def main():
     if sys.argv[1:] not in ([], ["--check"]):
         sys.exit(__doc__)
     passed = True
     print("slope,turns,largest_distance,bound")
-    for name, (slope, quotient) in SLOPES.items():
+    for name, slope in SLOPES.items():
         for turns in TURNS:
-            distance, bound = largest_distance(slope, turns), (quotient + 2) / (2 * turns)
-            passed &= distance <= bound
-            print(f"{name},{turns},{distance:.3g},{bound:.3g}")
+            distance, most = largest_distance(slope, turns), bound(slope, turns)
+            passed &= distance <= most
+            print(f"{name},{turns},{distance:.3g},{most:.3g}")
     sys.exit(bool(sys.argv[1:]) and not passed)
 
 

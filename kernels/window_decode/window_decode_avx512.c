@@ -145,7 +145,7 @@ INLINE struct rows floats(const struct curve *curve, __m512i value)
     return (struct rows){_mm512_sub_ps(upper, curve->offset), _mm512_sub_ps(lower, curve->offset)};
 }
 
-/* Writes rows g and g + 8, and those that follow. */
+/* Writes rows g and g + 8 of a tile that begins at out. */
 INLINE void put_f32(struct rows rows, float *out, size_t stride)
 {
     _mm512_storeu_ps(out, rows.upper);

@@ -144,13 +144,15 @@ static void bench(struct check_bench *b)
     check_bench_run(b, n, n * sizeof *work.weights + n / 8 * shape->k, pass, &work);
 }
 
-static const struct shape k1_l10 = {1, 10}, k2_l8 = {2, 8}, k2_l12 = {2, 12}, k3_l12 = {3, 12}, k4_l8 = {4, 8},
-                          k4_l12 = {4, 12}, k4_l16 = {4, 16}, k5_l12 = {5, 12}, k6_l12 = {6, 12}, k8_l12 = {8, 12};
+static const struct shape k1_l10 = {1, 10}, k2_l8 = {2, 8}, k2_l12 = {2, 12}, k2_l16 = {2, 16}, k3_l12 = {3, 12},
+                          k4_l8 = {4, 8}, k4_l12 = {4, 12}, k4_l16 = {4, 16}, k5_l12 = {5, 12}, k6_l12 = {6, 12},
+                          k8_l12 = {8, 12};
 
 const struct check_op check_window_encode[] = {
     {"window_encode.k1_l10", "weight", CHECK_SLOT(window_encode.tiles), &k1_l10, run, bench},
     {"window_encode.k2_l8", "weight", CHECK_SLOT(window_encode.tiles), &k2_l8, run, bench},
     {"window_encode.k2_l12", "weight", CHECK_SLOT(window_encode.tiles), &k2_l12, run, bench},
+    {"window_encode.k2_l16", "weight", CHECK_SLOT(window_encode.tiles), &k2_l16, run_long, bench},
     {"window_encode.k3_l12", "weight", CHECK_SLOT(window_encode.tiles), &k3_l12, run, bench},
     {"window_encode.k4_l8", "weight", CHECK_SLOT(window_encode.tiles), &k4_l8, run, bench},
     {"window_encode.k4_l12", "weight", CHECK_SLOT(window_encode.tiles), &k4_l12, run, bench},

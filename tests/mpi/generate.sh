@@ -154,31 +154,3 @@ for split in tensors layers; do
     early "rank 1 failed: interrupted" "$read --split $split" "sh stopped.sh $read --split $split"
 done
 echo "ok      early ends"
-
-# struck SIGNAL RANK TEXT: a rank gets a signal in the midst of its work; the other ends in time, and says TEXT.
-cat >rank.sh <<'END'
-echo $$ >pid.$OMPI_COMM_WORLD_RANK
-exec "$@" 2>said.$OMPI_COMM_WORLD_RANK
-END
-head -c 300000 text >part
-struck()
-{
-    rm -f pid.*
-    timeout 60 mpirun -n 2 sh rank.sh "$hyperc" perplexity "$story" -f part --ctx 256 --threads 1 --timeout 2 \
-        >output 2>errors </dev/null &
-    job=$!
-    until [ -s pid.0 ] && [ -s pid.1 ]; do sleep 0.05; done
-    sleep 3 # until the text is tokens
-    kill -"$1" "$(cat pid."$2")"
-    wait $job
-    code=$?
-    kill -KILL "$(cat pid."$2")" 2>>errors
-    cat said.* >>errors
-    [ $code -ne 0 ] && [ $code -ne 124 ] || bad "exit code $code: rank $2 gets SIG$1"
-    grep -q "$3" said.$((1 - $2)) || bad "not told '$3': rank $2 gets SIG$1"
-}
-for rank in 0 1; do
-    struck KILL $rank "rank $rank is gone: "
-    struck STOP $rank "rank $rank does not answer: .*(2 s)"
-done
-echo "ok      a rank that is killed, or stopped"

@@ -202,6 +202,8 @@ VECTOR_TEST(long_windows)
     static const unsigned some[][2] = {{1, 13}, {6, 13}, {2, 14}, {3, 13}, {5, 14}, {6, 15}, {4, 14}, {8, 16}};
     for (size_t i = 0; i < COUNT(some); i++)
         compare_normal(kernels, some[i][0], some[i][1], 1);
+    compare_normal(kernels, 1, 16, 3);
+    compare_normal(kernels, 2, 15, 3);
 }
 
 static int16_t extreme(unsigned pattern, unsigned t, uint64_t *state)
