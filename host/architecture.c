@@ -3,6 +3,7 @@
 #include "source.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 hc_status hc_architecture_find(const json_t *config, const char *path, const struct hc_architecture **architecture,
@@ -25,6 +26,43 @@ struct hc_tensor_name hc_layer_name(const struct hc_decoder_names *names, uint32
     struct hc_tensor_name name;
     snprintf(name.text, sizeof name.text, "%s%u.%s%s", names->layer, layer, what, suffix);
     return name;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* Whether the layer reads the tensor that is called `rest` behind its number. */
+static bool reads(const struct hc_decoder *decoder, const struct hc_decoder_names *names, const char *rest)
+{
+    for (int i = 0; i < HC_LAYER_MATRICES; i++) {
+        size_t length = strlen(names->matrices[i]);
+        if (strncmp(rest, names->matrices[i], length) == 0)
+            return strcmp(rest + length, ".weight") == 0 ||
+                   (strcmp(rest + length, ".bias") == 0 && hc_layer_has_bias(decoder, i));
+    }
+    for (int i = 0; i < (decoder->head_norms ? HC_LAYER_NORMS : HC_NORM_QUERY); i++) {
+        size_t length = strlen(names->norms[i]);
+        if (strncmp(rest, names->norms[i], length) == 0)
+            return strcmp(rest + length, ".weight") == 0;
+    }
+    return ends_with(rest, ".rotary_emb.inv_freq");
+}
+
+hc_status hc_decoder_expects(const struct hc_decoder *decoder, const struct hc_decoder_names *names, const char *path,
+                             const char *tensor, struct hc_error *error)
+{
+    const size_t prefix = strlen(names->layer);
+    if (strncmp(tensor, names->layer, prefix) != 0)
+        return HC_OK;
+    char *rest;
+    unsigned long layer = strtoul(tensor + prefix, &rest, 10);
+    if (rest != tensor + prefix && *rest == '.' && layer < decoder->layers && reads(decoder, names, rest + 1))
+        return HC_OK;
+    return hc_fail(error, HC_ERR_CORRUPT, "%s: there is a tensor %s, and the configuration says there is none", path,
+                   tensor);
 }
 
 /* columns 0: a vector. */
@@ -83,6 +121,8 @@ hc_status hc_decoder_check(const struct hc_decoder *decoder, const struct hc_dec
         HC_TRY(check_top(source, names->head, decoder->vocabulary, decoder->width, error));
     for (uint32_t i = 0; i < decoder->layers; i++)
         HC_TRY(check_layer(decoder, names, i, source, error));
+    for (size_t i = 0; i < source->tensor_count; i++)
+        HC_TRY(hc_decoder_expects(decoder, names, source->path, source->tensors[i].name, error));
 done:
     return status;
 }

@@ -108,8 +108,15 @@ struct hc_tensor_name {
 struct hc_tensor_name hc_layer_name(const struct hc_decoder_names *names, uint32_t layer, const char *what,
                                     const char *suffix);
 
-/* Whether an uncompressed source has all tensors of the decoder, of the shapes that its configuration says.
- * HC_ERR_CORRUPT names one that it has not, HC_ERR_UNSUPPORTED one of integers. */
+/* HC_ERR_CORRUPT if a tensor is of a layer, and the decoder would not read it: a layer too many, a bias or a norm that
+ * the configuration does not tell of. The frequencies that old checkpoints keep are known and not needed. `path` is for
+ * messages. */
+hc_status hc_decoder_expects(const struct hc_decoder *decoder, const struct hc_decoder_names *names, const char *path,
+                             const char *tensor, struct hc_error *error);
+
+/* Whether an uncompressed source has all tensors of the decoder, of the shapes that its configuration says, and no
+ * others in its layers. HC_ERR_CORRUPT names one that it has not, or should not have, HC_ERR_UNSUPPORTED one of
+ * integers. */
 hc_status hc_decoder_check(const struct hc_decoder *decoder, const struct hc_decoder_names *names,
                            const struct hc_source *source, struct hc_error *error);
 

@@ -170,9 +170,6 @@ static hc_status open_layer_matrix(struct hc_network *network, uint32_t i, enum 
     hc_status status = open_matrix(network, weight.text, shape, cut, false, layer ? &layer->matrices[m] : NULL, error);
     if (status == HC_OK && hc_layer_has_bias(whole, m))
         return open_vector(network, bias.text, shape.rows, bias_range(&cut), layer ? &layer->biases[m] : NULL, error);
-    if (status == HC_OK && hc_model_find(network->model, bias.text))
-        return hc_fail(error, HC_ERR_CORRUPT, "%s: there is a tensor %s, and the configuration says there is none",
-                       network->model->source->path, bias.text);
     return status;
 }
 
@@ -232,6 +229,21 @@ done:
     return status;
 }
 
+/* A head beside a tied embedding must be a copy of it. Coded ones are not compared: coding errs. */
+static hc_status check_tied_head(const struct hc_network *network, struct hc_error *error)
+{
+    const struct hc_decoder_names *names = network->architecture->names;
+    const struct hc_model_tensor *head = hc_model_find(network->model, top_name(names->head).text);
+    const struct hc_model_tensor *embedding = hc_model_find(network->model, top_name(names->embedding).text);
+    if (!network->whole.tied || !head || head->info.method || embedding->info.method)
+        return HC_OK;
+    const struct hc_tensor *a = head->parts[0], *b = embedding->parts[0];
+    if (a->type == b->type && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0)
+        return HC_OK;
+    return hc_fail(error, HC_ERR_CORRUPT, "%s: the configuration ties %s to the embedding, and their numbers differ",
+                   network->model->source->path, head->info.name);
+}
+
 /* All of the model is looked at, and this rank's share of it is opened. */
 static hc_status open_tensors(struct hc_network *network, struct hc_error *error)
 {
@@ -241,8 +253,12 @@ static hc_status open_tensors(struct hc_network *network, struct hc_error *error
         return hc_no_memory(error);
     HC_TRY(make_frequencies(network, error));
     HC_TRY(open_top(network, error));
+    HC_TRY(check_tied_head(network, error));
     for (uint32_t i = 0; i < network->whole.layers; i++)
         HC_TRY(open_layer(network, i, error));
+    for (size_t i = 0; i < network->model->tensor_count; i++)
+        HC_TRY(hc_decoder_expects(&network->whole, network->architecture->names, network->model->source->path,
+                                  network->model->tensors[i].info.name, error));
 done:
     return status;
 }
