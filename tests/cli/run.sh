@@ -261,6 +261,10 @@ json kl_divergence '{"value": 0.0, "standard_error": 0.0}'
 json kl_divergence_at_99_9_percent '{"value": 0.0, "standard_error": 0.0}'
 json top_1_agreement '{"value": 1.0, "standard_error": 0.0}'
 json perplexity_against "$("$PYTHON" "$here/json_get.py" "$stdout" perplexity)"
+hyperc 0 perplexity "$story" -f "$text" --ctx 128 --chunks 3 --against "$story" --json
+json kl_divergence_at_99_9_percent '{"value": 0.0, "standard_error": null}'
+hyperc 0 perplexity "$story" -f "$text" --ctx 128 --chunks 3 --against "$story" --quiet
+prints "KL divergence 0.000000 +- 0.000000 nats, 99.9 % of them up to 0.0000 +- unknown"
 usage "less than one window of 512" perplexity "$story" -f prompt
 usage "windows of 2 tokens have no second half" perplexity "$story" -f "$text" --protocol llama.cpp --ctx 2
 usage "no line of the text has a token to predict" perplexity "$story" -f /dev/null --protocol lines
