@@ -47,6 +47,7 @@ usage "--stop takes a text" generate "$story" -p a --stop ''
 usage "--cache takes f16, f32 or i8" generate "$story" -p a --cache q4
 usage "perplexity needs a text" perplexity "$story"
 usage "--protocol takes hf, llama.cpp or lines" perplexity "$story" -f "$text" --protocol gptq
+usage "--ctx takes a number of at least 2, not '1'" perplexity "$story" -f "$text" --ctx 1
 usage "calibrate needs an output" calibrate "$story"
 usage "bench needs something to do" bench "$story" -p 0 -n 0
 ok "help and wrong usage"
