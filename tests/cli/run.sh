@@ -224,8 +224,14 @@ ok "a signal ends the text"
 
 # ---- Conversations
 hyperc 1 chat "$story"
-says "no chat template"
+says "the model has no chat template; hyperc generate"
 copy_with_template "$story" talker
+copy_model talker foreign
+sed -i 's/im_start/beginning/' foreign/tokenizer_config.json
+hyperc 1 chat foreign
+says "the model's chat template is not one that is known; hyperc generate"
+hyperc 1 chat mute
+says "there is no tokenizer with this model"
 printf 'Tell me a story\n\nAnother one\n/exit\nNo more\n' >questions
 "$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" --json <questions >"$stdout" 2>"$stderr" || fail "chat"
 json answers.# 2
