@@ -139,6 +139,24 @@ hyperc 0 bench mute -p 4 -n 4 -r 1
 copy_model "$story" cut
 truncate -s 900000 cut/model.safetensors
 hyperc 3 generate cut -p a
+# One norm that is no number leaves no number among the logits.
+copy_model "$story" damaged
+"$PYTHON" - damaged/model.safetensors <<'PYTHON'
+import json, sys
+with open(sys.argv[1], "r+b") as file:
+    size = int.from_bytes(file.read(8), "little")
+    begin, end = json.loads(file.read(size))["model.norm.weight"]["data_offsets"]
+    file.seek(8 + size + begin)
+    file.write(b"\xff" * (end - begin))
+PYTHON
+for wish in "--temp 0" "--temp 1" "--temp 1 --repeat-penalty 2"; do
+    # shellcheck disable=SC2086 # options and their values
+    hyperc 3 generate damaged -p a -n 4 $wish
+    [ ! -s "$stdout" ] || fail "it wrote something"
+    says "damaged: the logits are not finite"
+done
+hyperc 3 perplexity damaged -f "$text" --ctx 64 --chunks 1
+says "damaged: the logits are not finite"
 copy_model "$story" other
 sed -i 's/"intermediate_size": 172/"intermediate_size": 176/' other/config.json
 hyperc 3 generate other -p a
