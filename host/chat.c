@@ -171,13 +171,41 @@ static bool read_chatml(const char *squeezed, struct hc_chat *chat)
     return find_system(squeezed, chat) && fits;
 }
 
+/* The system prompt that the template puts where there is none, as Meta's own templates say it: switched on, or off by
+ * `false == true`. *known: it is said so, or there is none. False if memory is out. */
+static bool find_llama2_system(const char *squeezed, struct hc_chat *chat, bool *known)
+{
+    static const char set[] = "{%setsystem_message='", rest[] = "=trueandnot'<<SYS>>'inmessages[0].content%}"
+                                                                "{%setloop_messages=messages%}";
+    const char *at = strstr(squeezed, set);
+    bool fits = true;
+    *known = !at;
+    if (!at || strstr(at + 1, set))
+        return true;
+    const char *text = at + strlen(set), *end = text + strcspn(text, "'");
+    if (strncmp(end, "'%}", 3) != 0 || !comes_after(squeezed, at, rest))
+        return true;
+    const char *condition = at - strlen(rest);
+    const bool on = comes_after(squeezed, condition, "{%eliftrue=");
+    *known = on || comes_after(squeezed, condition, "{%eliffalse=");
+    if (on)
+        chat->system = copy(text, end, &fits);
+    return fits;
+}
+
 static bool read_llama2(const char *squeezed, struct hc_chat *chat)
 {
+    bool known;
     bool trims = has(squeezed, "bos_token+'[INST] '+content.strip()+' [/INST]'") &&
                  has(squeezed, "' '+content.strip()+' '+eos_token");
     bool pipes =
         has(squeezed, "bos_token+'[INST] '+content|trim+' [/INST]'") && has(squeezed, "' '+content|trim+' '+eos_token");
-    if ((trims || pipes) && has(squeezed, "'<<SYS>>\n'+system_message+'\n<</SYS>>\n\n'+message.content"))
+    bool told = has(squeezed, "'<<SYS>>\n'+system_message+'\n<</SYS>>\n\n'+message.content");
+    if ((!trims && !pipes) || !told)
+        return true;
+    if (!find_llama2_system(squeezed, chat, &known))
+        return false;
+    if (known)
         chat->kind = HC_CHAT_LLAMA2;
     return true;
 }
@@ -392,11 +420,14 @@ static bool render_llama2(const struct render *render)
 {
     const struct hc_chat *chat = render->chat;
     struct hc_text first = {0}; /* what is trimmed as one: the system prompt and what the user says first */
+    const char *system = render->system;
     bool fits = true;
-    if (render->system)
-        fits = ADD(&first, "<<SYS>>\n", render->system, "\n<</SYS>>\n\n", render->turns[0].text);
+    if (!system && !strstr(render->turns[0].text, "<<SYS>>"))
+        system = chat->system;
+    if (system)
+        fits = ADD(&first, "<<SYS>>\n", system, "\n<</SYS>>\n\n", render->turns[0].text);
     for (size_t i = 0; i < render->count && fits; i++) {
-        const char *text = i == 0 && render->system ? first.bytes : render->turns[i].text;
+        const char *text = i == 0 && system ? first.bytes : render->turns[i].text;
         bool user = says(&render->turns[i], "user");
         fits = ADD(render->out, user ? chat->bos : " ", user ? "[INST] " : "") && add_trimmed(render->out, text) &&
                ADD(render->out, user ? " [/INST]" : " ", user ? "" : chat->eos);

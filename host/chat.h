@@ -6,7 +6,7 @@
  * one that it has for when there is none, so that texts do not depend on the day.
  *
  *   "chatml"   <|im_start|>ROLE ... <|im_end|>              SmolLM2, Qwen; with a system prompt of its own, or without
- *   "llama2"   <s>[INST] <<SYS>> ... <</SYS>> ... [/INST] ... </s>
+ *   "llama2"   <s>[INST] <<SYS>> ... <</SYS>> ... [/INST] ... </s>    with a system prompt of its own, or without
  *   "llama3"   <|start_header_id|>ROLE<|end_header_id|> ... <|eot_id|>
  *   "mistral"  <s>[INST] ... [/INST] ... </s>               the spaces and the place of the system prompt differ
  *   "zephyr"   <|ROLE|> ... </s>                            TinyLlama
@@ -26,7 +26,7 @@ struct hc_chat {
     bool has_template; /* there is one, known or not */
     char *bos, *eos;   /* the texts of these tokens; "" if there is none */
     bool begins_with_bos;
-    char *system;        /* chatml: the system prompt where the conversation has none; llama3: what stands before it */
+    char *system;        /* chatml, llama2: its own system prompt, where there is none; llama3: what stands before it */
     char *answer;        /* chatml: what the answer begins with */
     bool drops_thoughts; /* chatml: of answers, only what follows the last </think> */
     bool trims_always;   /* also the newlines before answers without thoughts */

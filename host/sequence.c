@@ -339,6 +339,19 @@ static void run_step(struct hc_sequence *s, const struct hc_step *step)
     run->end(&s->runtime);
 }
 
+/* What is read from the device, before anything is chosen by it or told of it: one weight that is no number spoils all
+ * logits, and text or figures made of them would look as if the model were no better. A device that chooses where the
+ * logits are does not come here. */
+static hc_status check_logits(const struct hc_sequence *s, const float *logits, size_t count, struct hc_error *error)
+{
+    bool bad = false;
+    for (size_t i = 0; i < count; i++)
+        bad |= !isfinite(logits[i]);
+    return bad ? hc_fail(error, HC_ERR_CORRUPT, "%s: the logits are not finite: the weights are damaged, or too large",
+                         s->network->model->source->path)
+               : HC_OK;
+}
+
 /* Waits until rows of this rank's logits are there; s->fetched has them. */
 static hc_status fetch_logits(struct hc_sequence *s, uint32_t rows, struct hc_error *error)
 {
@@ -354,7 +367,8 @@ static hc_status fetch_logits(struct hc_sequence *s, uint32_t rows, struct hc_er
     }
     if (row > 0 && rows > 0)
         s->runtime.table->read(&s->runtime, s->logits, rows * row, s->fetched);
-    return s->runtime.table->finish(&s->runtime, error);
+    hc_status status = s->runtime.table->finish(&s->runtime, error);
+    return status == HC_OK ? check_logits(s, s->fetched, rows * (row / sizeof(float)), error) : status;
 }
 
 /* Puts what was fetched into rows of logits that all ranks have: threads write to the same ones, processes tell each
@@ -385,13 +399,16 @@ static hc_status join_logits(struct hc_sequence *s, uint32_t rows, float *logits
 static hc_status take_logits(struct hc_sequence *s, uint32_t rows, float *logits, struct hc_error *error)
 {
     const struct hc_runtime_table *run = s->runtime.table;
-    if (rows > 0 && logits && s->comm) {
-        hc_status status = fetch_logits(s, rows, error);
+    const size_t count = logits ? (size_t)rows * s->network->whole.vocabulary : 0;
+    hc_status status;
+    if (count > 0 && s->comm) {
+        status = fetch_logits(s, rows, error);
         return status == HC_OK ? join_logits(s, rows, logits, error) : status;
     }
-    if (rows > 0 && logits)
-        run->read(&s->runtime, s->logits, (size_t)rows * s->network->whole.vocabulary * sizeof *logits, logits);
-    return run->finish(&s->runtime, error);
+    if (count > 0)
+        run->read(&s->runtime, s->logits, count * sizeof *logits, logits);
+    status = run->finish(&s->runtime, error);
+    return status == HC_OK ? check_logits(s, logits, count, error) : status;
 }
 
 struct evaluation {

@@ -3,6 +3,7 @@
 #include "windows.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,19 +187,29 @@ static int print_figures_json(const struct perplexity_state *state, const struct
     return print_json(json);
 }
 
+static void print_estimate(const char *before, struct estimate estimate, int digits)
+{
+    printf("%s%.*f +- ", before, digits, estimate.value);
+    if (isfinite(estimate.error))
+        printf("%.*f", digits, estimate.error);
+    else
+        fputs("unknown", stdout);
+}
+
 static int print_figures(const struct perplexity_state *state, const struct figures *figures)
 {
-    printf("perplexity %.4f +- %.4f (--protocol %s --ctx %u: %zu windows, %zu predictions, %.1f s)\n",
-           figures->perplexity.value, figures->perplexity.error, protocol_names[state->protocol],
+    print_estimate("perplexity ", figures->perplexity, 4);
+    printf(" (--protocol %s --ctx %u: %zu windows, %zu predictions, %.1f s)\n", protocol_names[state->protocol],
            state->sequence.context, state->windows.count, state->scores.loss.count, figures->seconds);
     if (state->model_count > 1) {
         fputs("against ", stdout);
         print_text(stdout, state->against, 0);
-        printf(": perplexity %.4f +- %.4f\n", figures->reference.value, figures->reference.error);
-        printf("KL divergence %.6f +- %.6f nats, 99.9 %% of them up to %.4f +- %.4f\n", figures->drift.value,
-               figures->drift.error, figures->drift_percentile.value, figures->drift_percentile.error);
-        printf("the same most likely token at %.3f +- %.3f %% of the positions\n", 100 * figures->agreement.value,
-               100 * figures->agreement.error);
+        print_estimate(": perplexity ", figures->reference, 4);
+        print_estimate("\nKL divergence ", figures->drift, 6);
+        print_estimate(" nats, 99.9 % of them up to ", figures->drift_percentile, 4);
+        const struct estimate agreement = {100 * figures->agreement.value, 100 * figures->agreement.error};
+        print_estimate("\nthe same most likely token at ", agreement, 3);
+        puts(" % of the positions");
     }
     return finish_output(EXIT_DONE);
 }

@@ -135,8 +135,11 @@ bool text_read(struct text *text, const char *path, char *message, size_t size)
 bool take_count(const char *name, const char *value, uint32_t least, uint32_t *count)
 {
     uint64_t number;
+    char what[64] = "a number";
+    if (least > 0)
+        snprintf(what, sizeof what, least == 1 ? "a positive number" : "a number of at least %u", least);
     if (!parse_count(value, UINT32_MAX / 2, &number) || number < least)
-        return bad_value(name, least ? "a positive number" : "a number", value);
+        return bad_value(name, what, value);
     *count = (uint32_t)number;
     return true;
 }

@@ -95,20 +95,20 @@ static int compare(const void *a, const void *b)
     return isnan(x) || isnan(y) ? !!isnan(x) - !!isnan(y) : (x > y) - (x < y);
 }
 
-/* The place (from 0) in a sorted column. */
-static size_t place(const struct column *column, double rank)
+/* What stands at a rank (from 1, rounded up) of a sorted column. */
+static double ranked(const struct column *column, double rank)
 {
     double last = (double)(column->count - 1), at = ceil(rank) - 1;
-    return (size_t)(at < 0 ? 0 : at > last ? last : at);
+    return column->values[(size_t)(at < 0 ? 0 : at > last ? last : at)];
 }
 
 struct estimate percentile_of(struct column *column, double share)
 {
     double count = (double)column->count, rank = share * count, deviation = sqrt(count * share * (1 - share));
+    double from = rank - deviation, to = rank + deviation;
+    bool known = from > 0 && to <= count; /* else one side has no place, and would seem to be exact */
     qsort(column->values, column->count, sizeof *column->values, compare);
-    return (struct estimate){
-        column->values[place(column, rank)],
-        (column->values[place(column, rank + deviation)] - column->values[place(column, rank - deviation)]) / 2};
+    return (struct estimate){ranked(column, rank), known ? (ranked(column, to) - ranked(column, from)) / 2 : INFINITY};
 }
 
 struct estimate agreement_of(const struct scores *scores)

@@ -16,7 +16,7 @@ struct scores {
     uint64_t agreed;                     /* positions at which both find the same token the most likely */
 };
 
-/* A figure and its standard error, positions taken as independent; of one position alone it is infinite. */
+/* A figure and its standard error, positions taken as independent; infinite where there are too few to know it. */
 struct estimate {
     double value, error;
 };
@@ -29,7 +29,8 @@ struct estimate mean_of(const struct column *column);
 /* exp(mean of losses) */
 struct estimate perplexity_of(const struct column *losses);
 /* The least value that `share` of all do not exceed; sorts the column. Its error is half of what lies between the
- * places one deviation of their binomial distribution to both sides. */
+ * places one deviation of their binomial distribution to both sides; both must be there: for a share of 0.999 that
+ * takes 1000 positions. */
 struct estimate percentile_of(struct column *column, double share);
 struct estimate agreement_of(const struct scores *scores);
 

@@ -108,7 +108,7 @@ typedef enum hc_logits { HC_LOGITS_NONE, HC_LOGITS_LAST, HC_LOGITS_ALL } hc_logi
  * the context holds: HC_ERR_ARGUMENT, and nothing is appended. On the CPU the results do not depend on how tokens are
  * divided into calls, nor on threads, instruction sets or split layers; with split tensors they differ by the order of
  * sums, and by the groups of columns in which products with coded matrices round their inputs; on a GPU by the rounding
- * of half precision. */
+ * of half precision. HC_ERR_CORRUPT: logits that were to be handed out are not finite; nothing is appended. */
 hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count, hc_logits which, float *logits);
 
 uint32_t hc_sequence_length(const hc_sequence *sequence);
@@ -157,7 +157,8 @@ int32_t hc_sampler_choose(hc_sampler *sampler, float *logits);
  * temperature is 0 or top_k is 1 to 1024. Of a network that is shared every rank's logits are read to its host; in the
  * same cases processes tell each other only the best one, or the top_k best (8 bytes each), else all of them. Then the
  * processes take the token that the first one chooses; their samplers have the same options but for the seed, or it is
- * HC_ERR_DIFFERENT. HC_ERR_ARGUMENT if there are no such logits, or the sampler is for another vocabulary. */
+ * HC_ERR_DIFFERENT. HC_ERR_ARGUMENT if there are no such logits, or the sampler is for another vocabulary;
+ * HC_ERR_CORRUPT if logits that the host reads are not finite. */
 hc_status hc_sequence_choose(hc_sequence *sequence, hc_sampler *sampler, int32_t *token);
 
 /* ---- Where the error may go --------------------------------------------------------------- */

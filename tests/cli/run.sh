@@ -47,6 +47,7 @@ usage "--stop takes a text" generate "$story" -p a --stop ''
 usage "--cache takes f16, f32 or i8" generate "$story" -p a --cache q4
 usage "perplexity needs a text" perplexity "$story"
 usage "--protocol takes hf, llama.cpp or lines" perplexity "$story" -f "$text" --protocol gptq
+usage "--ctx takes a number of at least 2, not '1'" perplexity "$story" -f "$text" --ctx 1
 usage "calibrate needs an output" calibrate "$story"
 usage "bench needs something to do" bench "$story" -p 0 -n 0
 ok "help and wrong usage"
@@ -138,6 +139,24 @@ hyperc 0 bench mute -p 4 -n 4 -r 1
 copy_model "$story" cut
 truncate -s 900000 cut/model.safetensors
 hyperc 3 generate cut -p a
+# One norm that is no number leaves no number among the logits.
+copy_model "$story" damaged
+"$PYTHON" - damaged/model.safetensors <<'PYTHON'
+import json, sys
+with open(sys.argv[1], "r+b") as file:
+    size = int.from_bytes(file.read(8), "little")
+    begin, end = json.loads(file.read(size))["model.norm.weight"]["data_offsets"]
+    file.seek(8 + size + begin)
+    file.write(b"\xff" * (end - begin))
+PYTHON
+for wish in "--temp 0" "--temp 1" "--temp 1 --repeat-penalty 2"; do
+    # shellcheck disable=SC2086 # options and their values
+    hyperc 3 generate damaged -p a -n 4 $wish
+    [ ! -s "$stdout" ] || fail "it wrote something"
+    says "damaged: the logits are not finite"
+done
+hyperc 3 perplexity damaged -f "$text" --ctx 64 --chunks 1
+says "damaged: the logits are not finite"
 copy_model "$story" other
 sed -i 's/"intermediate_size": 172/"intermediate_size": 176/' other/config.json
 hyperc 3 generate other -p a
@@ -223,8 +242,14 @@ ok "a signal ends the text"
 
 # ---- Conversations
 hyperc 1 chat "$story"
-says "no chat template"
+says "the model has no chat template; hyperc generate"
 copy_with_template "$story" talker
+copy_model talker foreign
+sed -i 's/im_start/beginning/' foreign/tokenizer_config.json
+hyperc 1 chat foreign
+says "the model's chat template is not one that is known; hyperc generate"
+hyperc 1 chat mute
+says "there is no tokenizer with this model"
 printf 'Tell me a story\n\nAnother one\n/exit\nNo more\n' >questions
 "$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" --json <questions >"$stdout" 2>"$stderr" || fail "chat"
 json answers.# 2
@@ -261,6 +286,10 @@ json kl_divergence '{"value": 0.0, "standard_error": 0.0}'
 json kl_divergence_at_99_9_percent '{"value": 0.0, "standard_error": 0.0}'
 json top_1_agreement '{"value": 1.0, "standard_error": 0.0}'
 json perplexity_against "$("$PYTHON" "$here/json_get.py" "$stdout" perplexity)"
+hyperc 0 perplexity "$story" -f "$text" --ctx 128 --chunks 3 --against "$story" --json
+json kl_divergence_at_99_9_percent '{"value": 0.0, "standard_error": null}'
+hyperc 0 perplexity "$story" -f "$text" --ctx 128 --chunks 3 --against "$story" --quiet
+prints "KL divergence 0.000000 +- 0.000000 nats, 99.9 % of them up to 0.0000 +- unknown"
 usage "less than one window of 512" perplexity "$story" -f prompt
 usage "windows of 2 tokens have no second half" perplexity "$story" -f "$text" --protocol llama.cpp --ctx 2
 usage "no line of the text has a token to predict" perplexity "$story" -f /dev/null --protocol lines

@@ -107,6 +107,24 @@ Test(scoring, percentile)
     expect_near(percentile_of(&column, 0.999).value, values[0]);
 }
 
+/* sqrt(n 0.999 0.001) places above the 99.9 percentile there is one from n = 999 on; of fewer the greatest would stand
+ * on both sides. */
+Test(scoring, percentile_of_few)
+{
+    static double values[1000];
+    static const size_t few[] = {1, 2, 381, 998};
+    for (int i = 0; i < 1000; i++)
+        values[i] = i;
+    struct column column = {values, 1000, 1000};
+    expect_near(percentile_of(&column, 0.999).value, 998);
+    expect_near(percentile_of(&column, 0.999).error, 0.5);
+    for (size_t i = 0; i < sizeof few / sizeof *few; i++) {
+        column.count = few[i];
+        cr_expect(percentile_of(&column, 0.999).error == INFINITY, "of %zu", few[i]);
+        cr_expect(percentile_of(&column, 0.001).error == INFINITY, "the least of %zu", few[i]);
+    }
+}
+
 /* What is no number comes last. */
 Test(scoring, percentile_beside_nan)
 {

@@ -228,6 +228,21 @@ def mistral(user, told, answer):
             + "{{- " + answer + " }}{%- else %}{{ raise_exception('roles') }}{%- endif %}{%- endfor %}")
 
 
+def llama2(otherwise):
+    """A template in the manner of LLaMA-2's; `otherwise`: what it does without a system prompt."""
+    return ("{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = "
+            "messages[0]['content'] %}" + otherwise + "{% for message in loop_messages %}{% if loop.index0 == 0 and "
+            "system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + "
+            "message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}"
+            "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
+            "{% else %}{{ ' '  + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}")
+
+
+LLAMA2_PROMPT = ("{% elif true == true and not '<<SYS>>' in messages[0]['content'] %}{% set loop_messages = messages %}"
+                 "{% set system_message = 'Be helpful.\\n\\nDon\\'t lie.' %}")
+LLAMA2_NONE = "{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}"
+
+
 # In the manner of the models' own, which are longer: tools and other roles are left out.
 TEMPLATES = {
     "chatml": "{% for message in messages %}{{" + SAY + "}}{% endfor %}" + ASK,
@@ -251,6 +266,11 @@ TEMPLATES = {
         "system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}"
         "{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
         "{% else %}{{ ' '  + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
+    "llama2 with a system prompt": llama2(LLAMA2_PROMPT + LLAMA2_NONE),
+    "llama2 with one that is off": llama2(LLAMA2_PROMPT.replace("true ==", "false ==") + LLAMA2_NONE),
+    "llama2 with one said otherwise": llama2(LLAMA2_NONE.replace("false", "'Be helpful.'")),
+    "llama2 with one on a condition": llama2(LLAMA2_PROMPT.replace("true ==", "bos_token ==") + LLAMA2_NONE),
+    "llama2 with two": llama2(LLAMA2_PROMPT + LLAMA2_NONE.replace("false", "'Be helpful.'")),
     "llama3": "{% for message in messages %}{% set content = " + LLAMA3_SAY + " %}{% if loop.index0 == 0 %}"
         "{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}" + LLAMA3_ASK,
     "llama3 with dates": "{{- bos_token }}{%- if not date_string is defined %}{%- set date_string = \"26 Jul 2024\" %}"
@@ -280,7 +300,8 @@ TEMPLATES = {
         "message['content'] + '<|im_end|>' }}{% endfor %}" + ASK,
 }
 # These say what no template that is known says.
-UNKNOWN = {"gemma", "tools", "chatml that thinks by default", "chatml said otherwise"}
+UNKNOWN = {"gemma", "tools", "chatml that thinks by default", "chatml said otherwise", "llama2 with one said otherwise",
+           "llama2 with one on a condition", "llama2 with two"}
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
 CONVERSATIONS = [
     [(USER, "Hi")],
@@ -288,6 +309,7 @@ CONVERSATIONS = [
     [(USER, "Hi"), (ASSISTANT, "<think>\nhm\n</think>\n\nHello \n"), (USER, "\u2003And? \n<b>'s\"{{ x }}"),
      (ASSISTANT, "\n\nÉté\u3000"), (USER, "")],
     [(SYSTEM, "S"), (USER, "a"), (ASSISTANT, "b"), (USER, "c")],
+    [(USER, "<<SYS>>\nT\n<</SYS>>\n\na"), (ASSISTANT, "b"), (USER, "c")],
 ]
 
 
