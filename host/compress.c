@@ -165,20 +165,32 @@ static hc_status write_json(struct hc_run *run, const struct paths *paths, const
     return status;
 }
 
-/* Decides where second moments are from, for a method that has a use for them, and adds that to its options. */
-static hc_status choose_moments(struct hc_run *run, const char *config, json_t *method_options, struct hc_error *error)
+/* Decides where second moments are from, for a method that has a use for them, and adds that to its options.
+ * `no_config`: why there is no config, if that was said; else "". */
+static hc_status choose_moments(struct hc_run *run, const char *config, const char *no_config, json_t *method_options,
+                                struct hc_error *error)
 {
     struct hc_error why_not = {""};
     if (!run->method->moments)
         return HC_OK;
     const char *asked = run->method->moments(run->options);
-    hc_status status = hc_moments_choose(&run->moments, asked, config, run->source, &why_not, error);
+    hc_status status = hc_moments_choose(&run->moments, asked, config, no_config, run->source, &why_not, error);
     if (status != HC_OK)
         return status;
-    if (asked && why_not.text[0] && run->options->notice)
+    if (asked && why_not.text[0] && strcmp(why_not.text, no_config) != 0 && run->options->notice)
         run->options->notice(why_not.text, run->options->user);
     json_t *identity = json_string(run->moments.identity);
     return json_object_set_new(method_options, "moments", identity) == 0 ? HC_OK : hc_no_memory(error);
+}
+
+/* A GGUF that is not known as a network can be compressed, but what comes of it cannot be run. */
+static void tell_no_config(const struct hc_run *run, const struct hc_error *why)
+{
+    char text[sizeof why->text + 64];
+    snprintf(text, sizeof text, "no configuration of the network can be made, so the result cannot be run: %s",
+             why->text);
+    if (run->options->notice)
+        run->options->notice(text, run->options->user);
 }
 
 /* Comes first of all: hours of work must not end in a config.json that cannot be used. */
@@ -186,10 +198,11 @@ static hc_status make_config(struct hc_run *run, json_t *method_options, struct 
 {
     char *path = hc_path_join(run->source->path, HC_CONFIG_NAME), *text = NULL;
     json_t *made = NULL, *quantization = NULL;
+    struct hc_error no_config = {""};
     size_t bytes;
     hc_status status = path ? HC_OK : hc_no_memory(error);
     if (status == HC_OK && run->source->kind == HC_SOURCE_GGUF)
-        status = hc_gguf_config(run->source, &made, error);
+        status = hc_gguf_config(run->source, &made, &no_config) == HC_ERR_MEMORY ? hc_no_memory(error) : HC_OK;
     if (status == HC_OK && !made && run->source->kind != HC_SOURCE_FILE && hc_path_exists(path))
         status = hc_read_file(path, MAX_CONFIG, &text, &bytes, error);
     if (status != HC_OK)
@@ -198,7 +211,9 @@ static hc_status make_config(struct hc_run *run, json_t *method_options, struct 
         status = hc_no_memory(error);
         goto done;
     }
-    HC_TRY(choose_moments(run, text, method_options, error));
+    if (!text && no_config.text[0])
+        tell_no_config(run, &no_config);
+    HC_TRY(choose_moments(run, text, no_config.text, method_options, error));
     quantization = json_pack("{s:s, s:i, s:s}", "quant_method", "hyperc", "format", HC_FORMAT_VERSION, "method",
                              run->method->name);
     if (json_object_update(quantization, method_options) != 0) {

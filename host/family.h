@@ -35,6 +35,7 @@ struct hc_family {
     /* The class in config.json, with experts (expert_count > 0) and without; NULL: no config.json is made. */
     const char *model_type, *class_name;
     const char *expert_model_type, *expert_class_name;
+    const char *window_model_type, *window_class_name; /* with a sliding window, without experts */
 };
 
 /* All families; ends with NULL. Defined in models/families.c. */

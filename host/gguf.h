@@ -64,9 +64,9 @@ bool hc_gguf_uint(const struct hc_gguf *gguf, const char *key, uint64_t *value);
 bool hc_gguf_float(const struct hc_gguf *gguf, const char *key, double *value);
 
 /* A config.json for transformers, made from the metadata and the tensors of an opened GGUF source (gguf_config.c).
- * *config is NULL if that cannot be done faithfully: the architecture is not known, needed numbers are missing, or
- * positions are scaled in a way that is neither linear nor that of Llama 3.1. The caller owns it. HC_ERR_MEMORY only.
- */
+ * The caller owns *config. HC_ERR_UNSUPPORTED, and NULL, if that cannot be done faithfully: the architecture is not
+ * known, needed numbers are missing, positions are scaled in a way that is neither linear nor that of Llama 3.1, or a
+ * setting would change what is computed and we do not have it; the error names it and its key. Else HC_ERR_MEMORY. */
 hc_status hc_gguf_config(const struct hc_source *source, json_t **config, struct hc_error *error);
 
 #endif

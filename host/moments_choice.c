@@ -12,12 +12,14 @@
 enum { DEPTH = 64 };
 
 /* Whether the moments of a model can be propagated, or measured on the model itself; fills in the architecture. */
-static hc_status recognise(struct hc_moments_choice *choice, const char *config, const struct hc_source *source,
-                           struct hc_error *error)
+static hc_status recognise(struct hc_moments_choice *choice, const char *config, const char *no_config,
+                           const struct hc_source *source, struct hc_error *error)
 {
     const char *path = source->path;
     json_t *json = NULL;
     hc_status status;
+    if (!config && no_config && *no_config)
+        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s", no_config);
     if (!config)
         return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: there is no config.json", path);
     HC_TRY(hc_json_parse(config, strlen(config), DEPTH, "config.json", &json, error));
@@ -60,7 +62,8 @@ done:
 }
 
 hc_status hc_moments_choose(struct hc_moments_choice *choice, const char *asked, const char *config,
-                            const struct hc_source *source, struct hc_error *why_not, struct hc_error *error)
+                            const char *no_config, const struct hc_source *source, struct hc_error *why_not,
+                            struct hc_error *error)
 {
     *choice = (struct hc_moments_choice){.identity = "none"};
     bool self = asked && strcmp(asked, "self") == 0;
@@ -68,7 +71,7 @@ hc_status hc_moments_choose(struct hc_moments_choice *choice, const char *asked,
         return HC_OK;
     if (asked && !self && strcmp(asked, "weights") != 0)
         return choose_file(choice, asked, source, error);
-    hc_status status = recognise(choice, config, source, self ? error : why_not);
+    hc_status status = recognise(choice, config, no_config, source, self ? error : why_not);
     if (status == HC_OK) {
         choice->kind = self ? HC_MOMENTS_SELF : HC_MOMENTS_WEIGHTS;
         strcpy(choice->identity, self ? "self" : "weights");

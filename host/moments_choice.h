@@ -18,11 +18,13 @@ struct hc_moments_choice {
     char identity[48];          /* "none", "weights", "self", "file:CHECKSUM": the result depends on it */
 };
 
-/* `asked`: hc_window_options.moments. `config`: the text of the model's config.json, or NULL. Without a wish, or with
- * "weights", a model that cannot have its moments propagated has none: *why_not (may be NULL) then says why; with
- * "self" that is a failure. HC_ERR_CORRUPT if a file does not fit the source. */
+/* `asked`: hc_window_options.moments. `config`: the text of the model's config.json, or NULL, and then
+ * `no_config`: why, or NULL or "" if it is just not there. Without a wish, or with "weights", a model that cannot have
+ * its moments propagated has none: *why_not (may be NULL) then says why; with "self" that is a failure. HC_ERR_CORRUPT
+ * if a file does not fit the source. */
 hc_status hc_moments_choose(struct hc_moments_choice *choice, const char *asked, const char *config,
-                            const struct hc_source *source, struct hc_error *why_not, struct hc_error *error);
+                            const char *no_config, const struct hc_source *source, struct hc_error *why_not,
+                            struct hc_error *error);
 
 /* Computes what there is to compute. HC_ERR_CANCELLED if the ticker says so. */
 hc_status hc_moments_make(struct hc_moments_choice *choice, hc_context *context, const struct hc_source *source,

@@ -44,12 +44,7 @@ static hc_status find_config(const struct hc_source *source, json_t **config, st
     if (source->kind == HC_SOURCE_FILE)
         return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: a network is a directory with a " HC_CONFIG_NAME ", or a GGUF",
                        source->path);
-    hc_status status = hc_gguf_config(source, config, error);
-    if (status == HC_OK && !*config)
-        status = hc_fail(error, HC_ERR_UNSUPPORTED,
-                         "%s: the architecture '%s' of this GGUF, or a setting of it, is not known", source->path,
-                         ((const struct hc_gguf *)source->gguf)->architecture);
-    return status;
+    return hc_gguf_config(source, config, error);
 }
 
 static hc_status configure(struct hc_network *network, struct hc_error *error)

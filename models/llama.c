@@ -31,6 +31,8 @@ const struct hc_family hc_family_llama = {
     .class_name = "LlamaForCausalLM",
     .expert_model_type = "mixtral",
     .expert_class_name = "MixtralForCausalLM",
+    .window_model_type = "mistral",
+    .window_class_name = "MistralForCausalLM",
 };
 
 hc_status hc_configure_llama(const json_t *json, const char *path, struct hc_decoder *decoder, struct hc_error *error)

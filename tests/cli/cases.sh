@@ -125,6 +125,19 @@ echo '{"model_type": "alpha"}' >gguf_other/config.json
 hyperc 0 compress gguf_other -o gguf_other_out --method pair --quiet
 hyperc 0 decompress gguf_other_out -o gguf_other_back
 same gguf_other/config.json gguf_other_back/config.json
+# Without one the result cannot be run: that is said, once, with the reason, which whoever would run the file is told.
+reason="the architecture 'alpha' of this GGUF is not known (general.architecture)"
+for method in "pair" "window --bits 3" "window --bits 3 --moments weights"; do
+    # shellcheck disable=SC2086
+    hyperc 0 compress gguf_other/model.gguf -o gguf_bare --force --quiet --method $method
+    says "$reason" "hyperc: note: no configuration of the network can be made, so the result cannot be run: "
+    [ "$(grep -c "$reason" "$stderr")" = 1 ] || fail "the reason is not said once"
+done
+hyperc 1 compress gguf_other/model.gguf -o gguf_self --quiet --method window --moments self
+says "$reason"
+absent gguf_self gguf_self.partial
+hyperc 1 generate gguf_other/model.gguf -p a
+says "$reason"
 cp model.gguf gguf_folder/second.gguf
 hyperc 1 compress gguf_folder -o gguf3
 says "gguf_folder holds 2 GGUF files: name the one that is wanted"

@@ -294,22 +294,31 @@ static void put_config_file(const char *architecture, bool scaled)
         put_float(&bytes, 0.0f);
 }
 
-static json_t *make_config(struct scratch *scratch, const char *architecture, bool scaled)
+/* What the GGUF in `bytes` says; NULL if it must be refused, for that reason. */
+static json_t *config_or(struct scratch *scratch, const char *reason)
 {
     json_t *config;
     struct hc_error error = {""};
-    put_config_file(architecture, scaled);
     struct hc_source *source = open_bytes(scratch);
-    cr_assert_eq(hc_gguf_config(source, &config, &error), HC_OK);
+    hc_status status = hc_gguf_config(source, &config, &error);
+    cr_assert_eq(status, reason ? HC_ERR_UNSUPPORTED : HC_OK, "%s", reason ? reason : error.text);
+    cr_assert_eq(config == NULL, reason != NULL);
+    cr_assert(!reason || strstr(error.text, reason), "%s", error.text);
     hc_source_close(source);
     return config;
+}
+
+static json_t *make_config(struct scratch *scratch, const char *architecture, bool scaled, const char *reason)
+{
+    put_config_file(architecture, scaled);
+    return config_or(scratch, reason);
 }
 
 Test(gguf, config)
 {
     struct scratch scratch;
     scratch_make(&scratch);
-    json_t *config = make_config(&scratch, "llama", false);
+    json_t *config = make_config(&scratch, "llama", false, NULL);
     json_t *expected = json_pack(
         "{s:[s], s:n, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:b, s:b, s:s}", "architectures", "LlamaForCausalLM",
         "rope_scaling", "model_type", "llama", "hidden_size", 64, "intermediate_size", 128, "num_hidden_layers", 192,
@@ -321,16 +330,15 @@ Test(gguf, config)
     free(text);
     json_decref(config);
     json_decref(expected);
-    cr_assert_null(make_config(&scratch, "llama", true));
-    cr_assert_null(make_config(&scratch, "mystery", false));
+    make_config(&scratch, "llama", true, "the RoPE scaling 'yarn' of this GGUF is not known (llama.rope.scaling.type)");
+    make_config(&scratch, "mystery", false, "the architecture 'mystery' of this GGUF is not known");
+    make_config(&scratch, "qwen2moe", false, "'qwen2moe' without experts is not known (qwen2moe.expert_count)");
     scratch_remove(&scratch);
 }
 
 /* What a GGUF with one more number says. */
-static json_t *config_with(struct scratch *scratch, const char *key, float number)
+static json_t *config_with(struct scratch *scratch, const char *key, float number, const char *reason)
 {
-    struct hc_error error = {""};
-    json_t *config;
     put_gguf(&bytes, 3, 1, 6);
     put_text("general.architecture", "llama");
     put_number("llama.embedding_length", 64);
@@ -345,17 +353,13 @@ static json_t *config_with(struct scratch *scratch, const char *key, float numbe
     put_padding(&bytes, 32);
     for (size_t i = 0; i < 12; i++)
         put_float(&bytes, 0.0f);
-    struct hc_source *source = open_bytes(scratch);
-    cr_assert_eq(hc_gguf_config(source, &config, &error), HC_OK);
-    hc_source_close(source);
-    return config;
+    return config_or(scratch, reason);
 }
 
 /* A GGUF whose positions are stretched: linearly by `factor`, or, if that is 0, by a tensor of divisors. */
-static json_t *scaled_config(struct scratch *scratch, float factor, const float *divisors, size_t count)
+static json_t *scaled_config(struct scratch *scratch, float factor, const float *divisors, size_t count,
+                             const char *reason)
 {
-    struct hc_error error = {""};
-    json_t *config;
     put_gguf(&bytes, 3, factor > 0 ? 1 : 2, factor > 0 ? 8 : 6);
     put_text("general.architecture", "llama");
     put_number("llama.embedding_length", 64);
@@ -378,10 +382,7 @@ static json_t *scaled_config(struct scratch *scratch, float factor, const float 
     put_padding(&bytes, 32);
     for (size_t i = 0; i < 16 + count; i++)
         put_float(&bytes, i < 16 ? 0.0f : divisors[i - 16]);
-    struct hc_source *source = open_bytes(scratch);
-    cr_assert_eq(hc_gguf_config(source, &config, &error), HC_OK);
-    hc_source_close(source);
-    return config;
+    return config_or(scratch, reason);
 }
 
 static double scaling_number(const json_t *config, const char *key)
@@ -393,7 +394,7 @@ Test(gguf, config_of_linear_positions)
 {
     struct scratch scratch;
     scratch_make(&scratch);
-    json_t *config = scaled_config(&scratch, 4, NULL, 0);
+    json_t *config = scaled_config(&scratch, 4, NULL, 0, NULL);
     cr_assert_not_null(config);
     cr_assert_str_eq(json_string_value(json_object_get(json_object_get(config, "rope_scaling"), "rope_type")),
                      "linear");
@@ -416,12 +417,105 @@ Test(gguf, config_of_positions_without_a_type)
     struct scratch scratch;
     scratch_make(&scratch);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        json_t *config = config_with(&scratch, cases[i].key, cases[i].number);
+        json_t *config = config_with(&scratch, cases[i].key, cases[i].number, NULL);
         cr_assert_not_null(config, "%s", cases[i].key);
         cr_assert_eq(scaling_number(config, "factor"), cases[i].factor, "%s", cases[i].key);
         json_decref(config);
     }
-    cr_assert_null(config_with(&scratch, "llama.rope.dimension_count", 8)); /* half of every head */
+    config_with(&scratch, "llama.rope.dimension_count", 8, "RoPE of 8 of the 16 numbers of a head");
+    scratch_remove(&scratch);
+}
+
+/* Settings that would change what is computed are refused by name; what means that they are not used is not. */
+Test(gguf, config_of_settings)
+{
+    static const struct {
+        const char *key;
+        float number;
+        bool known;
+    } cases[] = {
+        {"llama.attention.scale", 0, true},
+        {"llama.attention.scale", 1, false},
+        {"llama.attention.clamp_kqv", 0, true},
+        {"llama.attention.clamp_kqv", 8, false},
+        {"llama.attention.max_alibi_bias", 0, true},
+        {"llama.attention.max_alibi_bias", 8, false},
+        {"llama.attention.logit_softcapping", 0, true},
+        {"llama.attention.logit_softcapping", 50, false},
+        {"llama.attn_logit_softcapping", 0, true},
+        {"llama.attn_logit_softcapping", 1, false},
+        {"llama.final_logit_softcapping", 0, true},
+        {"llama.final_logit_softcapping", 30, false},
+        {"llama.logit_scale", 0, true},
+        {"llama.logit_scale", 1, true},
+        {"llama.logit_scale", 0.0625f, false},
+        {"llama.embedding_scale", 0, true},
+        {"llama.embedding_scale", 1, true},
+        {"llama.embedding_scale", 12, false},
+        {"llama.residual_scale", 0, true},
+        {"llama.residual_scale", 1, true},
+        {"llama.residual_scale", 0.22f, false},
+        {"llama.rope.scaling.attn_factor", 1, true},
+        {"llama.rope.scaling.attn_factor", 0, false},
+        {"llama.rope.scaling.attn_factor", 1.5f, false},
+        {"llama.logit_scale", NAN, false},
+        {"qwen2.logit_scale", 2, true}, /* of another architecture */
+    };
+    struct scratch scratch;
+    scratch_make(&scratch);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        json_decref(config_with(&scratch, cases[i].key, cases[i].number, cases[i].known ? NULL : cases[i].key));
+    scratch_remove(&scratch);
+}
+
+/* A file of the architecture with a context of 320 and a sliding window; with biases of queries, if asked. */
+static json_t *window_config(struct scratch *scratch, const char *architecture, uint32_t window, bool biased,
+                             const char *reason)
+{
+    static const char *const keys[] = {"embedding_length", "block_count", "attention.head_count", "context_length"};
+    static const uint32_t numbers[] = {64, 1, 4, 320};
+    char key[64];
+    put_gguf(&bytes, 3, biased ? 2 : 1, 7);
+    put_text("general.architecture", architecture);
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(key, sizeof key, "%s.%s", architecture, keys[i]);
+        put_number(key, numbers[i]);
+    }
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", architecture);
+    put_real(key, 1e-5f);
+    snprintf(key, sizeof key, "%s.attention.sliding_window", architecture);
+    put_number(key, window);
+    put_tensor(&bytes, "token_embd.weight", 2, 6, TENSOR_F32, 0);
+    if (biased)
+        put_tensor(&bytes, "blk.0.attn_q.bias", 64, 0, TENSOR_F32, 64);
+    put_padding(&bytes, 32);
+    for (int i = 0; i < 16 + 64; i++)
+        put_float(&bytes, 0.0f);
+    return config_or(scratch, reason);
+}
+
+/* Mistral's is honoured, with as many heads of keys as a GGUF means; one that others would need is refused. */
+Test(gguf, config_of_a_sliding_window)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    json_t *config = window_config(&scratch, "llama", 128, false, NULL);
+    const char *class_name = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    cr_assert_str_eq(class_name, "MistralForCausalLM");
+    cr_assert_str_eq(json_string_value(json_object_get(config, "model_type")), "mistral");
+    cr_assert_eq(json_integer_value(json_object_get(config, "sliding_window")), 128);
+    cr_assert_eq(json_integer_value(json_object_get(config, "num_key_value_heads")), 4);
+    json_decref(config);
+    static const uint32_t none[] = {0, 320, 4096};
+    for (size_t i = 0; i < 6; i++) {
+        config = window_config(&scratch, i < 3 ? "llama" : "qwen2", none[i % 3], false, NULL);
+        class_name = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+        cr_assert_str_eq(class_name, i < 3 ? "LlamaForCausalLM" : "Qwen2ForCausalLM");
+        cr_assert_null(json_object_get(config, "sliding_window"));
+        json_decref(config);
+    }
+    window_config(&scratch, "qwen2", 319, false, "(qwen2.attention.sliding_window)");
+    window_config(&scratch, "llama", 319, true, "(llama.attention.sliding_window)");
     scratch_remove(&scratch);
 }
 
@@ -439,12 +533,12 @@ Test(gguf, config_of_llama3_positions)
     scratch_make(&scratch);
     for (int i = 0; i < 16; i++)
         divisors[i] = llama3_divisor(2 * 3.14159265358979323846 * pow(500000, i / 16.0));
-    json_t *config = scaled_config(&scratch, 0, divisors, 16);
+    json_t *config = scaled_config(&scratch, 0, divisors, 16, NULL);
     cr_assert_not_null(config);
     cr_assert_float_eq(scaling_number(config, "factor"), 8, 1e-9);
     cr_assert_eq(scaling_number(config, "original_max_position_embeddings"), 8192);
     json_decref(config);
     divisors[2] = 2; /* of nobody that we know */
-    cr_assert_null(scaled_config(&scratch, 0, divisors, 16));
+    scaled_config(&scratch, 0, divisors, 16, "rope_freqs.weight");
     scratch_remove(&scratch);
 }

@@ -241,7 +241,7 @@ Test(gguf_tokenizer, compressed)
     put_byte_level(&small, "llama-bpe", "<|begin_of_text|>", "<|eot_id|>");
     put_weights();
     compress(&scratch, said);
-    cr_assert_str_eq(said, "");
+    cr_assert_null(strstr(said, "tokenizer"), "%s", said);
     cr_assert_eq(load_folder((char *)(uintptr_t)scratch_at(&scratch, "out"), &tokenizer), HC_OK, "%s", error.text);
     cr_assert_not_null(tokenizer);
     cr_assert(hc_tokenizer_ends(tokenizer, (int32_t)id_of(&small, "<|eot_id|>")));

@@ -168,7 +168,7 @@ static void model_open(struct model *model, const char *name)
     hc_kernels_init(&model->kernels, HC_TIER_BEST);
     cr_assert_eq(hc_source_open(model->golden.model, &model->source, &error), HC_OK, "%s", error.text);
     cr_assert_eq(hc_read_file(model->golden.config, 1 << 20, &model->config, &bytes, &error), HC_OK);
-    cr_assert_eq(hc_moments_choose(&model->choice, NULL, model->config, model->source, &why_not, &error), HC_OK);
+    cr_assert_eq(hc_moments_choose(&model->choice, NULL, model->config, NULL, model->source, &why_not, &error), HC_OK);
     cr_assert_eq(model->choice.kind, HC_MOMENTS_WEIGHTS, "%s", why_not.text);
     cr_assert_str_eq(model->choice.identity, "weights");
 }
@@ -369,7 +369,7 @@ static void check_choice(struct model *model, const char *asked, const char *con
 {
     struct hc_moments_choice choice;
     struct hc_error error = {""}, why_not = {""};
-    hc_status status = hc_moments_choose(&choice, asked, config, model->source, &why_not, &error);
+    hc_status status = hc_moments_choose(&choice, asked, config, NULL, model->source, &why_not, &error);
     cr_assert_eq(status, HC_OK, "%s", error.text);
     cr_assert_eq(choice.kind, kind, "%s", why_not.text);
     cr_assert(strstr(why_not.text, why) && (*why || !why_not.text[0]), "%s", why_not.text);
@@ -390,9 +390,11 @@ Test(moments, choice)
     check_choice(&model, NULL, bert, HC_MOMENTS_NONE, "BertModel");
     check_choice(&model, NULL, NULL, HC_MOMENTS_NONE, "no config.json");
     check_choice(&model, NULL, "{", HC_MOMENTS_NONE, "JSON");
-    cr_assert_eq(hc_moments_choose(&choice, "self", bert, model.source, NULL, &error), HC_ERR_UNSUPPORTED);
+    cr_assert_eq(hc_moments_choose(&choice, "self", bert, NULL, model.source, NULL, &error), HC_ERR_UNSUPPORTED);
     cr_assert(strstr(error.text, "BertModel"), "%s", error.text);
-    cr_assert_eq(hc_moments_choose(&choice, "/nowhere", bert, model.source, NULL, &error), HC_ERR_IO);
+    cr_assert_eq(hc_moments_choose(&choice, "self", NULL, "a reason", model.source, NULL, &error), HC_ERR_UNSUPPORTED);
+    cr_assert_str_eq(error.text, "a reason");
+    cr_assert_eq(hc_moments_choose(&choice, "/nowhere", bert, NULL, model.source, NULL, &error), HC_ERR_IO);
     /* A tensor that is not as the configuration says. */
     struct hc_tensor *tensor = &model.source->tensors[hc_source_find(model.source, "model.norm.weight")];
     tensor->shape[0]--;
@@ -416,7 +418,7 @@ Test(moments, choice_of_a_file)
         HC_OK);
     cr_assert_eq(hc_moments_add(moments, "unknown.weight", values, 7, HC_MOMENTS_MEASURED, &error), HC_OK);
     cr_assert_eq(hc_moments_write(moments, path, &error), HC_OK);
-    cr_assert_eq(hc_moments_choose(&choice, path, NULL, model.source, NULL, &error), HC_OK, "%s", error.text);
+    cr_assert_eq(hc_moments_choose(&choice, path, NULL, NULL, model.source, NULL, &error), HC_OK, "%s", error.text);
     cr_assert_eq(choice.kind, HC_MOMENTS_FILE);
     cr_assert_eq(strncmp(choice.identity, "file:", 5), 0);
     hc_moments_attach(&choice, model.source);
@@ -428,7 +430,7 @@ Test(moments, choice_of_a_file)
     cr_assert_eq(hc_moments_add(moments, "lm_head.weight", values, 63, HC_MOMENTS_MEASURED, &error), HC_OK);
     cr_assert_eq(hc_remove_tree(path, &error), HC_OK);
     cr_assert_eq(hc_moments_write(moments, path, &error), HC_OK);
-    cr_assert_eq(hc_moments_choose(&choice, path, NULL, model.source, NULL, &error), HC_ERR_CORRUPT);
+    cr_assert_eq(hc_moments_choose(&choice, path, NULL, NULL, model.source, NULL, &error), HC_ERR_CORRUPT);
     cr_assert(strstr(error.text, "lm_head.weight: 63, but it has 64"), "%s", error.text);
     hc_moments_choice_clear(&choice);
     hc_moments_destroy(moments);
@@ -451,7 +453,7 @@ Test(moments, choice_of_a_file_for_what_is_empty)
     cr_assert_eq(hc_source_open(scratch_at(&scratch, "model.safetensors"), &source, &error), HC_OK, "%s", error.text);
     cr_assert_eq(hc_moments_add(moments, "experts", (double[]){1, 2}, 2, HC_MOMENTS_MEASURED, &error), HC_OK);
     cr_assert_eq(hc_moments_write(moments, path, &error), HC_OK, "%s", error.text);
-    cr_assert_eq(hc_moments_choose(&choice, path, NULL, source, NULL, &error), HC_OK, "%s", error.text);
+    cr_assert_eq(hc_moments_choose(&choice, path, NULL, NULL, source, NULL, &error), HC_OK, "%s", error.text);
     hc_moments_choice_clear(&choice);
     hc_source_close(source);
     hc_moments_destroy(moments);
