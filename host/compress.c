@@ -186,7 +186,7 @@ static hc_status choose_moments(struct hc_run *run, const char *config, const ch
 /* A GGUF that is not known as a network can be compressed, but what comes of it cannot be run. */
 static void tell_no_config(const struct hc_run *run, const struct hc_error *why)
 {
-    char text[sizeof why->text + 64];
+    char text[sizeof why->text + 128];
     snprintf(text, sizeof text, "no configuration of the network can be made, so the result cannot be run: %s",
              why->text);
     if (run->options->notice)
@@ -267,7 +267,7 @@ static bool is_copied(const struct hc_source *source, const char *name)
 
 static void tell_no_tokenizer(const struct hc_run *run, const struct hc_error *why)
 {
-    char text[sizeof why->text + 64];
+    char text[sizeof why->text + 128];
     snprintf(text, sizeof text, "the tokenizer inside of the GGUF file is not carried over: %s", why->text);
     if (run->options->notice)
         run->options->notice(text, run->options->user);
