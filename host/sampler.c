@@ -1,8 +1,9 @@
-/* Choosing tokens by their logits. All of it is plain C: neither the machine nor its C library changes a choice.
- * Probabilities are float32, their arguments and their sums double.
+/* Choosing tokens by their logits. What looks at all of them is a kernel (sampling/sampling.h), the same in every tier;
+ * the rest is plain C: neither the machine nor its C library changes a choice. Probabilities are float32, their
+ * arguments and their sums double.
  *
  * Candidates are ordered by logit, then by number, the lowest first. Nothing is sorted that is not looked at: a heap
- * gives up the next best one when it is asked for.
+ * of the best, and of more when these are used up, gives up the next best one when it is asked for.
  *
  * NaN counts as -infinity, and infinities as the largest finite numbers. So a token of -infinity is never chosen where
  * there are others; if there are none, all are alike.
@@ -14,16 +15,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/exponential.h"
 #include "context.h"
 #include "philox.h"
 
-struct candidate {
-    float logit;
-    int32_t token;
-};
+/* Where top-k sets no limit, the heap begins with FIRST_REACH of the best and some more, and grows by this factor. */
+enum { FIRST_REACH = 256, GROWTH = 16 };
 
 struct hc_sampler {
+    struct hc_sampling_ops kernels;
+    size_t (*largest)(const float *logits, size_t n); /* another of them */
     hc_sample_options options;
     uint32_t vocabulary;
     bool agreed;                 /* upon the options, with the other ranks */
@@ -31,10 +31,11 @@ struct hc_sampler {
     int32_t *recent;             /* a ring of the last repeat_last tokens */
     uint32_t recent_count, next; /* how many there are, where the next one goes */
     uint64_t *penalised;         /* of every token, at which choice it last was; they count from 1 here */
-    /* The first `left` are a heap, the best on top; behind them are those that it gave up, the best last. */
-    struct candidate *candidates;
+    /* Keys. The first `left` are a heap, the best on top; behind them are those that it gave up, the best last. */
+    uint64_t *candidates;
     uint32_t count, left;
-    double best; /* greatest logit */
+    const float *logits; /* that the heap is filled from */
+    float best;          /* the greatest of them */
 };
 
 void hc_sample_options_init(hc_sample_options *options)
@@ -73,6 +74,8 @@ hc_status hc_sampler_create(hc_context *context, uint32_t vocabulary, const hc_s
     hc_sampler *sampler = calloc(1, sizeof *sampler);
     if (!sampler)
         return hc_no_memory(&context->error);
+    sampler->kernels = context->kernels.sampling;
+    sampler->largest = context->kernels.softmax.largest;
     sampler->options = *options;
     sampler->vocabulary = vocabulary;
     sampler->recent = calloc((size_t)options->repeat_last + 1, sizeof *sampler->recent);
@@ -122,88 +125,48 @@ static void penalise(hc_sampler *sampler, float *logits)
     }
 }
 
-static void make_finite(float *logits, uint32_t count)
-{
-    for (uint32_t t = 0; t < count; t++) {
-        float most = logits[t] > -FLT_MAX ? logits[t] : -FLT_MAX; /* NaN is not */
-        logits[t] = most < FLT_MAX ? most : FLT_MAX;
-    }
-}
-
-static int32_t most_likely(const float *logits, uint32_t vocabulary)
-{
-    uint32_t best = 0;
-    for (uint32_t t = 1; t < vocabulary; t++)
-        if (logits[t] > logits[best])
-            best = t;
-    return (int32_t)best;
-}
-
-/* In proportion to the probability; 1 for the most likely token. */
 static double weight(const hc_sampler *sampler, float logit)
 {
-    return hc_exp((float)((logit - sampler->best) / sampler->options.temperature));
+    return hc_sampling_weight(logit, sampler->best, sampler->options.temperature);
 }
 
 /* ---- The heap ------------------------------------------------------------------------------- */
 
-static bool better(const struct candidate *a, const struct candidate *b)
+/* Puts a key where the top of the heap that begins at `at` is free. */
+static void sink(uint64_t *heap, uint32_t count, uint32_t at, uint64_t key)
 {
-    return a->logit > b->logit || (a->logit == b->logit && a->token < b->token);
-}
-
-/* Puts a candidate where the top of the heap that begins at `at` is free. */
-static void sink(struct candidate *heap, uint32_t count, uint32_t at, struct candidate candidate)
-{
-    for (;;) {
-        uint64_t child = 2 * (uint64_t)at + 1;
-        if (child >= count)
-            break;
-        if (child + 1 < count && better(&heap[child + 1], &heap[child]))
-            child++;
-        if (!better(&heap[child], &candidate))
+    for (uint64_t child; (child = 2 * (uint64_t)at + 1) < count; at = (uint32_t)child) {
+        child += child + 1 < count && heap[child + 1] > heap[child];
+        if (heap[child] <= key)
             break;
         heap[at] = heap[child];
-        at = (uint32_t)child;
     }
-    heap[at] = candidate;
+    heap[at] = key;
 }
 
-/* A logit that at least k tokens reach, and not many more: the least of the greatest of k stretches. */
-static float reached_by(const float *logits, uint32_t count, uint32_t k)
+/* Makes a heap of the best `reach` tokens, and of some more. */
+static void fill(hc_sampler *sampler, uint32_t reach)
 {
-    float least = FLT_MAX;
-    for (uint32_t i = 0; i < k; i++) {
-        uint32_t from = (uint32_t)((uint64_t)count * i / k), to = (uint32_t)((uint64_t)count * (i + 1) / k);
-        float greatest = -FLT_MAX;
-        for (uint32_t t = from; t < to; t++)
-            greatest = logits[t] > greatest ? logits[t] : greatest;
-        least = greatest < least ? greatest : least;
-    }
-    return least;
-}
-
-/* Makes a heap of all tokens whose logit is at least this. */
-static void fill(hc_sampler *sampler, const float *logits, float least)
-{
-    struct candidate *heap = sampler->candidates;
-    uint32_t count = 0;
-    for (uint32_t t = 0; t < sampler->vocabulary; t++)
-        if (logits[t] >= least)
-            heap[count++] = (struct candidate){logits[t], (int32_t)t};
+    uint64_t *heap = sampler->candidates;
+    const uint32_t vocabulary = sampler->vocabulary;
+    const float least = sampler->kernels.reached(sampler->logits, vocabulary, reach);
+    const uint32_t count = (uint32_t)sampler->kernels.collect(sampler->logits, vocabulary, least, heap);
     for (uint32_t at = count / 2; at-- > 0;)
         sink(heap, count, at, heap[at]);
     sampler->count = sampler->left = count;
-    sampler->best = heap[0].logit;
+    sampler->best = hc_sampling_logit(heap[0]);
 }
 
-/* The candidate of a rank, the best being 0. */
-static struct candidate ranked(hc_sampler *sampler, uint32_t rank)
+/* The candidate of a rank, the best being 0. A heap that has no more is filled again: what it gave up, it gives up once
+ * more, which is little beside what the larger one costs. */
+static uint64_t ranked(hc_sampler *sampler, uint32_t rank)
 {
-    struct candidate *heap = sampler->candidates;
+    uint64_t *heap = sampler->candidates;
+    if (rank >= sampler->count)
+        fill(sampler, rank < sampler->vocabulary / GROWTH ? rank * GROWTH : sampler->vocabulary);
     uint32_t place = sampler->count - 1 - rank;
     while (sampler->left > place) {
-        struct candidate top = heap[0], last = heap[--sampler->left];
+        uint64_t top = heap[0], last = heap[--sampler->left];
         sink(heap, sampler->left, 0, last);
         heap[sampler->left] = top;
     }
@@ -222,20 +185,20 @@ static double next_uniform(const hc_sampler *sampler)
     return ldexp((double)((uint64_t)words[0] << 21 | words[1] >> 11), -53);
 }
 
-/* Fills the heap with what top-k leaves, or more: returns how many, and the sum of their weights. */
-static uint32_t top_k(hc_sampler *sampler, const float *logits, double *total)
+/* Fills the heap for what top-k leaves: returns how many, and the sum of their weights, of all in their own order, else
+ * in that of ranks. */
+static uint32_t top_k(hc_sampler *sampler, double *total)
 {
-    uint32_t count = sampler->vocabulary, k = sampler->options.top_k;
-    *total = 0;
+    const uint32_t count = sampler->vocabulary, k = sampler->options.top_k;
     if (k == 0 || k >= count) {
-        fill(sampler, logits, -FLT_MAX);
-        for (uint32_t t = 0; t < count; t++)
-            *total += weight(sampler, logits[t]);
+        fill(sampler, count < FIRST_REACH ? count : FIRST_REACH);
+        *total = sampler->kernels.total(sampler->logits, count, sampler->best, sampler->options.temperature);
         return count;
     }
-    fill(sampler, logits, reached_by(logits, count, k));
+    fill(sampler, k);
+    *total = 0;
     for (uint32_t rank = 0; rank < k; rank++)
-        *total += weight(sampler, ranked(sampler, rank).logit);
+        *total += weight(sampler, hc_sampling_logit(ranked(sampler, rank)));
     return k;
 }
 
@@ -248,7 +211,7 @@ static uint32_t cut(hc_sampler *sampler, uint32_t count, double *total)
     if (options->top_p >= 1 && options->min_p <= 0)
         return count;
     for (; rank < count; rank++) {
-        double next = weight(sampler, ranked(sampler, rank).logit);
+        double next = weight(sampler, hc_sampling_logit(ranked(sampler, rank)));
         if (rank > 0 && (sum >= enough || next < options->min_p))
             break;
         sum += next;
@@ -293,19 +256,20 @@ int32_t hc_sampler_choose(hc_sampler *sampler, float *logits)
     double uniform = next_uniform(sampler), total, sum = 0;
     hc_sampler_chosen(sampler);
     penalise(sampler, logits);
-    make_finite(logits, sampler->vocabulary);
+    sampler->kernels.make_finite(logits, sampler->vocabulary);
     if (sampler->options.temperature <= 0)
-        return most_likely(logits, sampler->vocabulary);
-    uint32_t count = top_k(sampler, logits, &total);
+        return (int32_t)sampler->largest(logits, sampler->vocabulary);
+    sampler->logits = logits;
+    uint32_t count = top_k(sampler, &total);
     count = cut(sampler, count, &total);
     int32_t chosen = 0; /* the best one weighs 1 */
     for (uint32_t rank = 0; rank < count && sum <= uniform * total; rank++) {
-        struct candidate candidate = ranked(sampler, rank);
-        double own = weight(sampler, candidate.logit);
+        const uint64_t key = ranked(sampler, rank);
+        double own = weight(sampler, hc_sampling_logit(key));
         if (own <= 0) /* rounding has left the sum a hair short of the total */
             break;
         sum += own;
-        chosen = candidate.token;
+        chosen = hc_sampling_token(key);
     }
     return chosen;
 }

@@ -48,6 +48,7 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
     hc_silu_c(&kernels->silu);
     hc_softmax_c(&kernels->softmax);
     hc_attention_c(&kernels->attention);
+    hc_sampling_c(&kernels->sampling);
 #ifdef HC_X86_64
     if (tier >= HC_TIER_AVX2) {
         hc_convert_avx2(&kernels->convert);
@@ -68,6 +69,7 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_silu_avx2(&kernels->silu);
         hc_softmax_avx2(&kernels->softmax);
         hc_attention_avx2(&kernels->attention);
+        hc_sampling_avx2(&kernels->sampling);
     }
     if (tier >= HC_TIER_AVX512) {
         hc_convert_avx512(&kernels->convert);
@@ -87,6 +89,7 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_silu_avx512(&kernels->silu);
         hc_softmax_avx512(&kernels->softmax);
         hc_attention_avx512(&kernels->attention);
+        hc_sampling_avx512(&kernels->sampling);
         if (__builtin_cpu_supports("avx512vnni"))
             hc_window_product_avx512(&kernels->window_product);
     }

@@ -17,6 +17,7 @@
 #include "pair_search/pair_search.h"
 #include "rms_norm/rms_norm.h"
 #include "rotary/rotary.h"
+#include "sampling/sampling.h"
 #include "silu/silu.h"
 #include "softmax/softmax.h"
 #include "window_decode/window_decode.h"
@@ -44,6 +45,7 @@ struct hc_kernels {
     struct hc_silu_ops silu;
     struct hc_softmax_ops softmax;
     struct hc_attention_ops attention;
+    struct hc_sampling_ops sampling;
 };
 
 /* The best tier that this machine runs. */
