@@ -1,5 +1,6 @@
 #include "architecture.h"
 
+#include "json.h"
 #include "source.h"
 
 #include <stdio.h>
@@ -111,18 +112,56 @@ done:
     return status;
 }
 
+hc_status hc_decoder_check_tied(const struct hc_tensor *embedding, const struct hc_tensor *head, const char *path,
+                                struct hc_error *error)
+{
+    if (head->type == embedding->type && head->bytes == embedding->bytes &&
+        memcmp(head->data, embedding->data, head->bytes) == 0)
+        return HC_OK;
+    return hc_fail(error, HC_ERR_CORRUPT, "%s: the configuration ties %s to the embedding, and their numbers differ",
+                   path, head->name);
+}
+
+/* What the decoder has in place of a head of its own. */
+static hc_status check_tied(const struct hc_decoder_names *names, const struct hc_source *source,
+                            struct hc_error *error)
+{
+    struct hc_tensor_name embedding, head;
+    snprintf(embedding.text, sizeof embedding.text, "%s.weight", names->embedding);
+    snprintf(head.text, sizeof head.text, "%s.weight", names->head);
+    const int64_t first = hc_source_find(source, embedding.text), copy = hc_source_find(source, head.text);
+    return copy < 0 ? HC_OK
+                    : hc_decoder_check_tied(&source->tensors[first], &source->tensors[copy], source->path, error);
+}
+
 hc_status hc_decoder_check(const struct hc_decoder *decoder, const struct hc_decoder_names *names,
                            const struct hc_source *source, struct hc_error *error)
 {
     hc_status status;
     HC_TRY(check_top(source, names->embedding, decoder->vocabulary, decoder->width, error));
     HC_TRY(check_top(source, names->norm, decoder->width, 0, error));
-    if (!decoder->tied)
-        HC_TRY(check_top(source, names->head, decoder->vocabulary, decoder->width, error));
+    HC_TRY(decoder->tied ? check_tied(names, source, error)
+                         : check_top(source, names->head, decoder->vocabulary, decoder->width, error));
     for (uint32_t i = 0; i < decoder->layers; i++)
         HC_TRY(check_layer(decoder, names, i, source, error));
     for (size_t i = 0; i < source->tensor_count; i++)
         HC_TRY(hc_decoder_expects(decoder, names, source->path, source->tensors[i].name, error));
 done:
+    return status;
+}
+
+hc_status hc_architecture_recognise(const char *config, const struct hc_source *source,
+                                    const struct hc_architecture **architecture, struct hc_decoder *decoder,
+                                    struct hc_error *error)
+{
+    enum { DEPTH = 64 };
+    json_t *json = NULL;
+    hc_status status;
+    HC_TRY(hc_json_parse(config, strlen(config), DEPTH, "config.json", &json, error));
+    HC_TRY(hc_architecture_find(json, source->path, architecture, error));
+    HC_TRY((*architecture)->configure(json, source->path, decoder, error));
+    HC_TRY(hc_decoder_check(decoder, (*architecture)->names, source, error));
+done:
+    json_decref(json);
     return status;
 }

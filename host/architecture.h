@@ -77,6 +77,7 @@ struct hc_network;     /* network.h */
 struct hc_propagation; /* moments.h */
 struct hc_source;
 struct hc_sequence;
+struct hc_tensor;
 
 struct hc_architecture {
     const char *class_name; /* in config.json: "LlamaForCausalLM" */
@@ -114,10 +115,19 @@ struct hc_tensor_name hc_layer_name(const struct hc_decoder_names *names, uint32
 hc_status hc_decoder_expects(const struct hc_decoder *decoder, const struct hc_decoder_names *names, const char *path,
                              const char *tensor, struct hc_error *error);
 
+/* HC_ERR_CORRUPT if a head that the configuration ties to the embedding is no copy of it. */
+hc_status hc_decoder_check_tied(const struct hc_tensor *embedding, const struct hc_tensor *head, const char *path,
+                                struct hc_error *error);
+
 /* Whether an uncompressed source has all tensors of the decoder, of the shapes that its configuration says, and no
- * others in its layers. HC_ERR_CORRUPT names one that it has not, or should not have, HC_ERR_UNSUPPORTED one of
- * integers. */
+ * others in its layers, and whether a head beside a tied embedding is a copy of it. HC_ERR_CORRUPT names one that it
+ * has not, or should not have, HC_ERR_UNSUPPORTED one of integers. */
 hc_status hc_decoder_check(const struct hc_decoder *decoder, const struct hc_decoder_names *names,
                            const struct hc_source *source, struct hc_error *error);
+
+/* All of it, by the text of a config.json: what an uncompressed source can be run, or looked at, as. */
+hc_status hc_architecture_recognise(const char *config, const struct hc_source *source,
+                                    const struct hc_architecture **architecture, struct hc_decoder *decoder,
+                                    struct hc_error *error);
 
 #endif

@@ -166,31 +166,48 @@ static hc_status write_json(struct hc_run *run, const struct paths *paths, const
 }
 
 /* Decides where second moments are from, for a method that has a use for them, and adds that to its options.
- * `no_config`: why there is no config, if that was said; else "". */
-static hc_status choose_moments(struct hc_run *run, const char *config, const char *no_config, json_t *method_options,
+ * `said`: why there is no config, or none to run with, if that was said; else "". */
+static hc_status choose_moments(struct hc_run *run, const char *config, const char *said, json_t *method_options,
                                 struct hc_error *error)
 {
     struct hc_error why_not = {""};
     if (!run->method->moments)
         return HC_OK;
     const char *asked = run->method->moments(run->options);
-    hc_status status = hc_moments_choose(&run->moments, asked, config, no_config, run->source, &why_not, error);
+    hc_status status = hc_moments_choose(&run->moments, asked, config, said, run->source, &why_not, error);
     if (status != HC_OK)
         return status;
-    if (asked && why_not.text[0] && strcmp(why_not.text, no_config) != 0 && run->options->notice)
+    if (asked && why_not.text[0] && strcmp(why_not.text, said) != 0 && run->options->notice)
         run->options->notice(why_not.text, run->options->user);
     json_t *identity = json_string(run->moments.identity);
     return json_object_set_new(method_options, "moments", identity) == 0 ? HC_OK : hc_no_memory(error);
 }
 
-/* A GGUF that is not known as a network can be compressed, but what comes of it cannot be run. */
-static void tell_no_config(const struct hc_run *run, const struct hc_error *why)
+/* Such a model can be compressed, but what comes of it cannot be run. */
+static void tell_fault(const struct hc_run *run, const char *fault, const struct hc_error *why)
 {
     char text[sizeof why->text + 128];
-    snprintf(text, sizeof text, "no configuration of the network can be made, so the result cannot be run: %s",
-             why->text);
+    snprintf(text, sizeof text, "%s, so the result cannot be run: %s", fault, why->text);
     if (run->options->notice)
         run->options->notice(text, run->options->user);
+}
+
+/* What `generate` would refuse a network for is said now, whatever moments are used; *fault stays "" if there is
+ * nothing. A network that is not known may be run by others. */
+static hc_status check_network(const struct hc_run *run, const char *config, struct hc_error *fault,
+                               struct hc_error *error)
+{
+    const struct hc_architecture *architecture;
+    struct hc_decoder decoder;
+    struct hc_error why = {""};
+    hc_status status = hc_architecture_recognise(config, run->source, &architecture, &decoder, &why);
+    if (status == HC_ERR_MEMORY)
+        return hc_no_memory(error);
+    if (status != HC_ERR_CORRUPT)
+        return HC_OK;
+    *fault = why;
+    tell_fault(run, "the configuration does not fit the model", fault);
+    return HC_OK;
 }
 
 /* Comes first of all: hours of work must not end in a config.json that cannot be used. */
@@ -198,11 +215,11 @@ static hc_status make_config(struct hc_run *run, json_t *method_options, struct 
 {
     char *path = hc_path_join(run->source->path, HC_CONFIG_NAME), *text = NULL;
     json_t *made = NULL, *quantization = NULL;
-    struct hc_error no_config = {""};
+    struct hc_error fault = {""};
     size_t bytes;
     hc_status status = path ? HC_OK : hc_no_memory(error);
     if (status == HC_OK && run->source->kind == HC_SOURCE_GGUF)
-        status = hc_gguf_config(run->source, &made, &no_config) == HC_ERR_MEMORY ? hc_no_memory(error) : HC_OK;
+        status = hc_gguf_config(run->source, &made, &fault) == HC_ERR_MEMORY ? hc_no_memory(error) : HC_OK;
     if (status == HC_OK && !made && run->source->kind != HC_SOURCE_FILE && hc_path_exists(path))
         status = hc_read_file(path, MAX_CONFIG, &text, &bytes, error);
     if (status != HC_OK)
@@ -211,9 +228,11 @@ static hc_status make_config(struct hc_run *run, json_t *method_options, struct 
         status = hc_no_memory(error);
         goto done;
     }
-    if (!text && no_config.text[0])
-        tell_no_config(run, &no_config);
-    HC_TRY(choose_moments(run, text, no_config.text, method_options, error));
+    if (!text && fault.text[0])
+        tell_fault(run, "no configuration of the network can be made", &fault);
+    if (text)
+        HC_TRY(check_network(run, text, &fault, error));
+    HC_TRY(choose_moments(run, text, fault.text, method_options, error));
     quantization = json_pack("{s:s, s:i, s:s}", "quant_method", "hyperc", "format", HC_FORMAT_VERSION, "method",
                              run->method->name);
     if (json_object_update(quantization, method_options) != 0) {

@@ -433,17 +433,31 @@ static hc_status place_tensors(struct cursor *cursor, const struct hc_gguf *gguf
 
 /* ---- Names and rows of Hugging Face ------------------------------------------------------- */
 
+/* "architecture.name" as a number of heads; *heads stays where there is none. */
+static hc_status read_heads(struct cursor *cursor, const struct hc_gguf *gguf, const char *name, uint64_t *heads)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%.60s.%s", gguf->architecture, name);
+    const struct hc_gguf_entry *entry = hc_gguf_find(gguf, key);
+    if (entry && entry->type == HC_GGUF_ARRAY)
+        return hc_fail(cursor->error, HC_ERR_UNSUPPORTED,
+                       "%s: %s is a list: another number of heads in every layer is not supported",
+                       hc_file_shown(cursor->file), key);
+    if (entry && !hc_gguf_uint(gguf, key, heads))
+        *heads = 0;
+    return HC_OK;
+}
+
 /* How many heads the rows of a permuted tensor make up. */
 static hc_status find_heads(struct cursor *cursor, const struct hc_gguf *gguf, enum hc_family_rows rows,
                             struct hc_tensor *tensor)
 {
-    char key[128];
     uint64_t heads = 0;
-    snprintf(key, sizeof key, "%.60s.attention.head_count", gguf->architecture);
-    hc_gguf_uint(gguf, key, &heads);
-    snprintf(key, sizeof key, "%.60s.attention.head_count_kv", gguf->architecture);
-    if (rows == HC_ROWS_KEY && hc_gguf_find(gguf, key) && !hc_gguf_uint(gguf, key, &heads))
-        heads = 0;
+    hc_status status = read_heads(cursor, gguf, "attention.head_count", &heads);
+    if (status == HC_OK && rows == HC_ROWS_KEY)
+        status = read_heads(cursor, gguf, "attention.head_count_kv", &heads);
+    if (status != HC_OK)
+        return status;
     if (tensor->weights == 0)
         return HC_OK;
     if (heads == 0 || tensor->rank == 0 || tensor->shape[0] % heads != 0 || tensor->shape[0] / heads % 2 != 0)

@@ -34,16 +34,21 @@ static double tidy(double value)
     return value;
 }
 
+/* Whether the value of a key is a number that JSON can tell; *whole or *real is it. */
+static bool read_number(const struct hc_gguf *gguf, const char *key, bool is_float, uint64_t *whole, double *real)
+{
+    return is_float ? hc_gguf_float(gguf, key, real) && isfinite(*real)
+                    : hc_gguf_uint(gguf, key, whole) && *whole <= INT64_MAX;
+}
+
 /* The value of a key as JSON; NULL if it is not there or no such number. */
 static json_t *number_of(const struct hc_gguf *gguf, const char *key, bool is_float)
 {
     uint64_t whole;
     double real;
-    if (!is_float && hc_gguf_uint(gguf, key, &whole) && whole <= INT64_MAX)
-        return json_integer((json_int_t)whole);
-    if (is_float && hc_gguf_float(gguf, key, &real))
-        return json_real(tidy(real)); /* NULL if it is not finite */
-    return NULL;
+    if (!read_number(gguf, key, is_float, &whole, &real))
+        return NULL;
+    return is_float ? json_real(tidy(real)) : json_integer((json_int_t)whole);
 }
 
 /* Adds what there is; a missing number is not an error, a failing allocation is. */
@@ -221,6 +226,36 @@ static hc_status check_settings(const struct hc_source *source, struct hc_error 
     return HC_OK;
 }
 
+/* A number of the family that is there and cannot be read, as where every layer has its own, must not count as absent.
+ */
+static hc_status check_numbers(const struct hc_source *source, struct hc_error *error)
+{
+    const struct hc_gguf *gguf = source->gguf;
+    const struct hc_family *family = gguf->family;
+    for (size_t i = 0; i < HC_FAMILY_TABLES && family->fields[i]; i++) {
+        for (const struct hc_family_field *field = family->fields[i]; field->gguf; field++) {
+            const struct key key = key_of(gguf, field->gguf);
+            const struct hc_gguf_entry *entry = hc_gguf_find(gguf, key.text);
+            uint64_t whole;
+            double real;
+            if (entry && !read_number(gguf, key.text, field->kind == HC_FIELD_FLOAT, &whole, &real))
+                return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: %s is %s, which is not supported", source->path,
+                               key.text, entry->type == HC_GGUF_ARRAY ? "a list" : "no such number");
+        }
+    }
+    return HC_OK;
+}
+
+static hc_status check_causal(const struct hc_source *source, struct hc_error *error)
+{
+    const struct key key = key_of(source->gguf, "attention.causal");
+    const struct hc_gguf_entry *entry = hc_gguf_find(source->gguf, key.text);
+    return !entry || (entry->type == HC_GGUF_BOOL && *entry->data)
+               ? HC_OK
+               : hc_fail(error, HC_ERR_UNSUPPORTED, "%s: attention to positions that follow is not supported (%s)",
+                         source->path, key.text);
+}
+
 /* What decides on the class of a network. */
 struct kind {
     const char *class_name, *model_type;
@@ -305,7 +340,9 @@ static hc_status check_all(const struct hc_source *source, struct kind *kind, js
     if (hc_source_find(source, "model.embed_tokens.weight") < 0)
         return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: there is no tensor token_embd.weight", source->path);
     HC_TRY(check_turned(source, error));
+    HC_TRY(check_numbers(source, error));
     HC_TRY(check_settings(source, error));
+    HC_TRY(check_causal(source, error));
     HC_TRY(scaling_of(source, scaling, error));
 done:
     return status;

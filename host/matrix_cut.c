@@ -55,11 +55,8 @@ static uint8_t *copy_tiles(const struct hc_window_matrix *matrix, const struct h
 static void cut_frame(struct hc_window_frame *frame, const struct hc_window_frame *part, uint32_t first_column)
 {
     const size_t padded = (size_t)hc_window_padded_columns(part);
-    frame->to_code = keep_part(frame->to_code, first_column * sizeof *frame->to_code, padded * sizeof *frame->to_code);
     frame->from_code =
         keep_part(frame->from_code, first_column * sizeof *frame->from_code, padded * sizeof *frame->from_code);
-    if (frame->bytes)
-        frame->bytes = keep_part(frame->bytes, first_column, (size_t)part->columns);
     frame->rows = part->rows;
     frame->columns = part->columns;
     frame->tile_rows = part->tile_rows;

@@ -1,7 +1,6 @@
 #include "moments_choice.h"
 
 #include "calibrate.h"
-#include "json.h"
 #include "selection.h"
 
 #include <math.h>
@@ -9,26 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 64 };
-
 /* Whether the moments of a model can be propagated, or measured on the model itself; fills in the architecture. */
 static hc_status recognise(struct hc_moments_choice *choice, const char *config, const char *no_config,
                            const struct hc_source *source, struct hc_error *error)
 {
-    const char *path = source->path;
-    json_t *json = NULL;
-    hc_status status;
-    if (!config && no_config && *no_config)
+    if (config)
+        return hc_architecture_recognise(config, source, &choice->architecture, &choice->decoder, error);
+    if (no_config && *no_config)
         return hc_fail(error, HC_ERR_UNSUPPORTED, "%s", no_config);
-    if (!config)
-        return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: there is no config.json", path);
-    HC_TRY(hc_json_parse(config, strlen(config), DEPTH, "config.json", &json, error));
-    HC_TRY(hc_architecture_find(json, path, &choice->architecture, error));
-    HC_TRY(choice->architecture->configure(json, path, &choice->decoder, error));
-    HC_TRY(hc_decoder_check(&choice->decoder, choice->architecture->names, source, error));
-done:
-    json_decref(json);
-    return status;
+    return hc_fail(error, HC_ERR_UNSUPPORTED, "%s: there is no config.json", source->path);
 }
 
 /* A vector for a tensor of the source must be as long as its rows. */

@@ -232,11 +232,7 @@ static hc_status check_tied_head(const struct hc_network *network, struct hc_err
     const struct hc_model_tensor *embedding = hc_model_find(network->model, top_name(names->embedding).text);
     if (!network->whole.tied || !head || head->info.method || embedding->info.method)
         return HC_OK;
-    const struct hc_tensor *a = head->parts[0], *b = embedding->parts[0];
-    if (a->type == b->type && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0)
-        return HC_OK;
-    return hc_fail(error, HC_ERR_CORRUPT, "%s: the configuration ties %s to the embedding, and their numbers differ",
-                   network->model->source->path, head->info.name);
+    return hc_decoder_check_tied(embedding->parts[0], head->parts[0], network->model->source->path, error);
 }
 
 /* All of the model is looked at, and this rank's share of it is opened. */

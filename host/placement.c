@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Room that is kept free beside layers: for this many positions, and for this many bytes of everything else. */
-enum { USUAL_CONTEXT = 4096, USUAL_BATCH = 128, BESIDE = 256 << 20 };
+/* Room that is kept free beside layers: for this many positions in all, and as many at once as the program reads of a
+ * prompt; and for this many bytes of everything else. */
+enum { USUAL_CONTEXT = 4096, USUAL_BATCH = 512, BESIDE = 256 << 20 };
 static const uint64_t UNKNOWN = UINT64_MAX; /* bytes */
 
 /* ---- Memory of devices ---------------------------------------------------------------------- */

@@ -572,6 +572,11 @@ uint32_t hc_sequence_length(const hc_sequence *sequence)
     return sequence->length;
 }
 
+uint32_t hc_sequence_batch(const hc_sequence *sequence)
+{
+    return sequence->batch;
+}
+
 hc_status hc_sequence_cut(hc_sequence *sequence, uint32_t length)
 {
     if (length > sequence->length)

@@ -245,6 +245,10 @@ void hc_window_matrix_take(void *handle, struct hc_window_matrix *matrix)
     *matrix = (struct hc_window_matrix){decoder->frame, decoder->coder.code, decoder->codes, decoder->scales};
     decoder->frame = (struct hc_window_frame){0};
     decoder->scales = NULL;
+    free(matrix->frame.bytes);
+    free(matrix->frame.to_code);
+    matrix->frame.bytes = NULL;
+    matrix->frame.to_code = NULL;
 }
 
 void hc_window_matrix_free(struct hc_window_matrix *matrix)

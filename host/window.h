@@ -7,7 +7,7 @@
 
 extern const struct hc_method hc_method_window;
 
-/* A stored matrix as products need it: without the table of values. */
+/* A stored matrix as products need it: without the table of values, and of its frame without what codes. */
 struct hc_window_matrix {
     struct hc_window_frame frame;
     struct hc_window_code code;

@@ -90,15 +90,15 @@ static float read_epsilon(struct hc_config *config)
     return epsilon;
 }
 
-static void check_activation(struct hc_config *config)
+static void check_activation(struct hc_config *config, const char *key)
 {
-    const json_t *value = member(config, "hidden_act");
+    const json_t *value = member(config, key);
     const char *name = json_string_value(value);
     char text[80];
     if (value && !name) {
-        nonsense(config, "hidden_act", "a name");
+        nonsense(config, key, "a name");
     } else if (name && strcmp(name, "silu") != 0 && strcmp(name, "swish") != 0) {
-        snprintf(text, sizeof text, "hidden_act \"%.40s\"", name);
+        snprintf(text, sizeof text, "%s \"%.40s\"", key, name);
         hc_config_refuse(config, text);
     }
 }
@@ -143,7 +143,8 @@ void hc_config_decoder(struct hc_config *config, const struct hc_config_defaults
     };
     read_heads(config, defaults, decoder);
     hc_config_rotary(config, &decoder->rotary);
-    check_activation(config);
+    check_activation(config, "hidden_act");
+    check_activation(config, "hidden_activation"); /* as Gemma calls it */
     check_quantization(config);
     check_layer_types(config);
 }

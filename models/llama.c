@@ -1,5 +1,6 @@
 /* LLaMA and what shares its architecture in GGUF: Mistral, Mixtral, SmolLM and others. */
 #include "config_decoder.h"
+#include "config_settings.h"
 #include "names.h"
 
 static const struct hc_family_name layer[] = {
@@ -42,5 +43,6 @@ hc_status hc_configure_llama(const json_t *json, const char *path, struct hc_dec
     hc_config_decoder(&config, &defaults, decoder);
     decoder->query_bias = decoder->output_bias = hc_config_flag(&config, "attention_bias", false);
     decoder->inner_bias = hc_config_flag(&config, "mlp_bias", false);
+    hc_config_settings(&config, decoder);
     return config.status;
 }

@@ -1,5 +1,6 @@
 /* Mistral: a decoder whose positions may see a window only. In GGUF it counts as LLaMA (llama.c). */
 #include "config_decoder.h"
+#include "config_settings.h"
 
 hc_status hc_configure_mistral(const json_t *json, const char *path, struct hc_decoder *decoder, struct hc_error *error)
 {
@@ -11,5 +12,6 @@ hc_status hc_configure_mistral(const json_t *json, const char *path, struct hc_d
         decoder->window = hc_config_count(&config, "sliding_window", HC_CONFIG_MAX_CONTEXT, 4096);
     if (decoder->window >= decoder->context)
         decoder->window = 0;
+    hc_config_settings(&config, decoder);
     return config.status;
 }

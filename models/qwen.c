@@ -1,4 +1,5 @@
 #include "config_decoder.h"
+#include "config_settings.h"
 #include "names.h"
 
 const struct hc_family hc_family_qwen2 = {
@@ -57,6 +58,7 @@ hc_status hc_configure_qwen2(const json_t *json, const char *path, struct hc_dec
     hc_config_decoder(&config, &defaults, decoder);
     decoder->query_bias = true;
     check_window(&config, decoder);
+    hc_config_settings(&config, decoder);
     return config.status;
 }
 
@@ -68,5 +70,6 @@ hc_status hc_configure_qwen3(const json_t *json, const char *path, struct hc_dec
     decoder->query_bias = decoder->output_bias = hc_config_flag(&config, "attention_bias", false);
     decoder->head_norms = true;
     check_window(&config, decoder);
+    hc_config_settings(&config, decoder);
     return config.status;
 }

@@ -134,13 +134,13 @@ static int print_speeds_json(const struct bench_state *state, const char *path, 
                              const struct speed *predict)
 {
     const hc_network_info *info = &state->model.info;
-    return print_json(json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:o}", "model", json_text(path),
-                                "architecture", json_text(info->architecture), "weights", (json_int_t)info->weights,
-                                "stored_bytes", (json_int_t)info->stored_bytes, "sequence_bytes",
-                                (json_int_t)hc_sequence_bytes(state->model.sequence), "context",
-                                (json_int_t)state->sequence.context, "peak_resident_bytes", json_figure(peak_memory()),
-                                "repeats", (json_int_t)state->repeats, "prompt", speed_json(prompt), "predict",
-                                speed_json(predict), "ranks", uses_json(state)));
+    return print_json(json_pack(
+        "{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:o}", "model", json_text(path), "architecture",
+        json_text(info->architecture), "weights", (json_int_t)info->weights, "stored_bytes",
+        (json_int_t)info->stored_bytes, "sequence_bytes", (json_int_t)hc_sequence_bytes(state->model.sequence),
+        "context", (json_int_t)state->sequence.context, "batch", (json_int_t)hc_sequence_batch(state->model.sequence),
+        "peak_resident_bytes", json_figure(peak_memory()), "repeats", (json_int_t)state->repeats, "prompt",
+        speed_json(prompt), "predict", speed_json(predict), "ranks", uses_json(state)));
 }
 
 /* Of several ranks what each holds. */
@@ -185,6 +185,7 @@ static hc_status measure(struct bench_state *state, struct speed *prompt, struct
 {
     uint32_t most = state->prompt > state->predict ? state->prompt : state->predict;
     state->sequence.context = most;
+    state->sequence.batch = state->prompt < 1 ? 1 : state->prompt < MOST_BATCH ? state->prompt : MOST_BATCH;
     hc_status status = running_begin(&state->model, &state->sequence);
     if (status != HC_OK)
         return status;

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Logits of so many positions at a time: what fits here, at least one. */
-enum { MOST_ROWS = 256, LOGIT_BYTES = 64 << 20 };
+/* So many positions of a window are evaluated at a time, and of those that count no more than have logits that fit
+ * here, at least one. */
+enum { MOST_POSITIONS = 2048, LOGIT_BYTES = 256 << 20 };
 
 struct perplexity_state {
     hc_sequence_options sequence;
@@ -173,9 +174,10 @@ static void put_estimate(json_t **json, const char *name, struct estimate estima
 static int print_figures_json(const struct perplexity_state *state, const struct figures *figures)
 {
     json_t *json =
-        json_pack("{s:s, s:I, s:I, s:I, s:o}", "protocol", protocol_names[state->protocol], "ctx",
-                  (json_int_t)state->sequence.context, "windows", (json_int_t)state->windows.count, "predictions",
-                  (json_int_t)state->scores.loss.count, "seconds", json_figure(figures->seconds));
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "protocol", protocol_names[state->protocol], "ctx",
+                  (json_int_t)state->sequence.context, "batch",
+                  (json_int_t)hc_sequence_batch(state->models[0].sequence), "windows", (json_int_t)state->windows.count,
+                  "predictions", (json_int_t)state->scores.loss.count, "seconds", json_figure(figures->seconds));
     put_estimate(&json, "perplexity", figures->perplexity);
     if (state->model_count > 1) {
         json_put(&json, "against", json_text(state->against));
@@ -231,31 +233,54 @@ static int report(struct perplexity_state *state, const struct common_options *c
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Windows go through the model in as few pieces as memory allows; where layers were placed by what memory is free, that
+ * counted on MOST_BATCH. */
+static void choose_batch(struct perplexity_state *state)
+{
+    const uint32_t fit = (uint32_t)(LOGIT_BYTES / sizeof(float) / state->models[0].info.vocabulary);
+    const uint32_t most = state->sharing.apart ? MOST_BATCH : MOST_POSITIONS;
+    uint32_t before = 1, counted = 1;
+    for (size_t w = 0; w < state->windows.count; w++) {
+        const struct window *window = &state->windows.items[w];
+        before = before > window->scored ? before : window->scored;
+        counted = counted > window->count - 1 - window->scored ? counted : window->count - 1 - window->scored;
+    }
+    state->rows = least(least(counted, most), fit > 0 ? fit : 1);
+    before = least(before, most);
+    state->sequence.batch = before > state->rows ? before : state->rows;
+    state->sequence.logits = state->rows;
+}
+
 /* The windows, and a sequence and room for logits of every model. */
 static int prepare(struct perplexity_state *state, const struct common_options *common)
 {
     const struct running *model = &state->models[0];
-    uint32_t vocabulary = model->info.vocabulary, fit = (uint32_t)(LOGIT_BYTES / sizeof(float) / vocabulary);
+    const uint32_t vocabulary = model->info.vocabulary;
     char message[128];
-    state->rows = fit < 1 ? 1 : fit < MOST_ROWS ? fit : MOST_ROWS;
     if (state->model_count > 1 && state->models[1].info.vocabulary != vocabulary) {
         snprintf(message, sizeof message, "the models have vocabularies of %u and of %u tokens", vocabulary,
                  state->models[1].info.vocabulary);
         return report_failure(common, HC_ERR_ARGUMENT, message);
     }
+    hc_status status =
+        windows_make(&state->windows, model, state->protocol, &state->text, state->sequence.context, state->chunks);
+    if (status != HC_OK)
+        return *state->windows.message ? report_failure(common, status, state->windows.message)
+                                       : running_failure(model, common, status);
+    choose_batch(state);
     for (size_t m = 0; m < state->model_count; m++) {
-        hc_status status = running_begin(&state->models[m], &state->sequence);
+        status = running_begin(&state->models[m], &state->sequence);
         if (status == HC_OK && !(state->logits[m] = calloc((size_t)state->rows * vocabulary, sizeof(float))))
             status = HC_ERR_MEMORY;
         if (status != HC_OK)
             return running_failure(&state->models[m], common, status);
     }
-    hc_status status =
-        windows_make(&state->windows, model, state->protocol, &state->text, state->sequence.context, state->chunks);
-    if (status == HC_OK)
-        return EXIT_DONE;
-    return *state->windows.message ? report_failure(common, status, state->windows.message)
-                                   : running_failure(model, common, status);
+    return EXIT_DONE;
 }
 
 static int open_models(struct perplexity_state *state, const struct common_options *common, const char *path)

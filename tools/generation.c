@@ -5,9 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* So many tokens of a prompt are evaluated before signals are looked at. */
-enum { PIECE = 256 };
-
 const struct option_spec generation_specs[] = {
     {"predict", "N", "most tokens of a text (until it ends, or the context is full)", 'n'},
     {"ctx", "N", "tokens of the context (4096, more if the text needs it, at most what the model allows)", 'c'},
@@ -152,11 +149,12 @@ static uint32_t known(const struct generation *generation, const int32_t *tokens
 
 hc_status generation_read(struct generation *generation, const int32_t *tokens, size_t count)
 {
-    uint32_t at = known(generation, tokens, count);
+    hc_sequence *sequence = generation->model->sequence;
+    uint32_t at = known(generation, tokens, count), batch = hc_sequence_batch(sequence);
     generation->count = at;
-    hc_status status = hc_sequence_cut(generation->model->sequence, at);
+    hc_status status = hc_sequence_cut(sequence, at);
     while (status == HC_OK && at < count) {
-        uint32_t piece = count - at < PIECE ? (uint32_t)(count - at) : PIECE;
+        uint32_t piece = count - at < batch ? (uint32_t)(count - at) : batch;
         if (stop_asked())
             return HC_ERR_CANCELLED;
         status = evaluate(generation, tokens + at, piece, at + piece == count ? HC_LOGITS_LAST : HC_LOGITS_NONE,
@@ -246,6 +244,7 @@ void generation_json(const struct generation *generation, json_t **json)
 {
     json_put(json, "seed", json_integer((json_int_t)generation->seed));
     json_put(json, "context", json_integer(generation->context));
+    json_put(json, "batch", json_integer(hc_sequence_batch(generation->model->sequence)));
     json_put(json, "prompt_tokens", json_integer((json_int_t)generation->reading.tokens));
     json_put(json, "prompt_seconds", json_figure(generation->reading.seconds));
     json_put(json, "prompt_tokens_per_second", json_figure(tokens_per_second(&generation->reading)));

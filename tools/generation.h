@@ -49,8 +49,8 @@ struct generation {
 hc_status generation_begin(struct generation *generation, struct running *model,
                            const struct generation_options *options, uint32_t context);
 void generation_end(struct generation *generation);
-/* Makes these the tokens of the sequence, at least one; what it has of them is not evaluated again. HC_ERR_CANCELLED
- * after a signal. */
+/* Makes these the tokens of the sequence, at least one; what it has of them is not evaluated again, and signals are
+ * looked at before every batch: HC_ERR_CANCELLED. */
 hc_status generation_read(struct generation *generation, const int32_t *tokens, size_t count);
 /* Chooses tokens and lets their text out, until the text ends. `first`: no text stands before it. *streamed is false if
  * letting it out failed: stream_failure. */

@@ -87,7 +87,9 @@ typedef struct hc_sequence hc_sequence;
 
 typedef struct hc_sequence_options {
     uint32_t context;   /* most tokens; 0: the model's own limit. More than that is HC_ERR_ARGUMENT */
-    uint32_t batch;     /* most tokens that are evaluated at once; 0: 128 */
+    uint32_t batch;     /* most tokens that are evaluated at once; 0: 128. A call of hc_evaluate decodes a matrix once
+                         * for every `batch` of its tokens, and working memory is in proportion: who reads a text wants
+                         * as many as it has, some hundreds at most, who only writes 1 */
     uint32_t logits;    /* of how many of them at once: with HC_LOGITS_ALL batches are no longer; 0: of all. Each takes
                          * 4 bytes per number of the vocabulary on the device: who only generates text wants 1 */
     hc_type cache_type; /* of keys and values: HC_TYPE_F16, HC_TYPE_F32, or HC_TYPE_I8 (with a scale per head) */
@@ -112,6 +114,8 @@ typedef enum hc_logits { HC_LOGITS_NONE, HC_LOGITS_LAST, HC_LOGITS_ALL } hc_logi
 hc_status hc_evaluate(hc_sequence *sequence, const int32_t *tokens, size_t count, hc_logits which, float *logits);
 
 uint32_t hc_sequence_length(const hc_sequence *sequence);
+/* How many tokens are evaluated at once: no more than the context holds. */
+uint32_t hc_sequence_batch(const hc_sequence *sequence);
 /* Forgets all tokens but the first `length`. */
 hc_status hc_sequence_cut(hc_sequence *sequence, uint32_t length);
 /* Of the sequence alone, in this process: its cache, and what it works with. */

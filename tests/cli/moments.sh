@@ -59,6 +59,24 @@ says "UnknownForCausalLM"
 absent refused refused.partial
 ok "models that are not known have none, and say so where they are asked for"
 
+# ---- A model that contradicts itself: its head is none of its own, and yet another
+"$PYTHON" -B "$here/../golden/make_model.py" llama contradiction || fail "cannot make a model"
+sed -i 's/"tie_word_embeddings": false/"tie_word_embeddings": true/' contradiction/config.json
+for moments in "" none weights; do
+    hyperc 0 compress contradiction -o contradicted ${moments:+--moments $moments} "${short[@]}"
+    says "so the result cannot be run: contradiction: the configuration ties lm_head.weight" "hyperc: note: "
+    [ "$(wc -l <"$stderr")" -eq 1 ] || fail "it is said more than once"
+    source_is contradicted none
+    rm -r contradicted
+done
+hyperc 0 compress contradiction -o contradicted --method pair --quiet
+says "so the result cannot be run: contradiction: " "hyperc: note: "
+hyperc 3 compress contradiction -o refused "${short[@]}" --moments self
+says "the configuration ties lm_head.weight to the embedding"
+hyperc 3 generate contradiction -p a
+says "the configuration ties lm_head.weight to the embedding"
+ok "what cannot be run is told before it is compressed, whatever the moments"
+
 # ---- Measured
 hyperc 0 calibrate in -o measured --chunks 4 -c 32 --quiet
 hyperc 0 compress in -o file "${short[@]}" --moments measured

@@ -2,21 +2,10 @@
 # A model over several processes: the same text as one process, drawn or not; one process alone prints.
 #
 # usage: run.sh 0 generate.sh HYPERC DIRECTORY
-# HYPERC_DATA: a folder with story260K/; by default ../shared/data, seen from the top of the sources. Without it this is
-# not run.
+# HYPERC_DATA: as in story.sh
+# shellcheck source-path=SCRIPTDIR source=story.sh
 set -u
-hyperc=$1 scratch=$2
-here=$(cd "$(dirname "$0")" && pwd)
-data=${HYPERC_DATA:-$here/../../../shared/data}
-story=$data/story260K
-if [ ! -r "$story/config.json" ]; then
-    echo "not run: no model in $data (HYPERC_DATA)"
-    exit 77
-fi
-rm -rf "$scratch"
-mkdir -p "$scratch"
-cd "$scratch" || exit 1
-export OMP_WAIT_POLICY=passive
+. "$(dirname "$0")/story.sh"
 
 bad()
 {

@@ -2,20 +2,10 @@
 # A rank is killed, or stopped, while a model runs over two: the other ends in time, and says who is missing.
 #
 # usage: run.sh 0 generate_faults.sh HYPERC DIRECTORY
-# HYPERC_DATA: a folder with story260K/ and tinystories_valid_30k.txt; by default ../shared/data, seen from the top of the
-# sources. Without it this is not run.
+# HYPERC_DATA: as in story.sh
+# shellcheck source-path=SCRIPTDIR source=story.sh
 set -u
-hyperc=$1 scratch=$2
-here=$(cd "$(dirname "$0")" && pwd)
-data=${HYPERC_DATA:-$here/../../../shared/data}
-if [ ! -r "$data/story260K/config.json" ]; then
-    echo "not run: no model in $data (HYPERC_DATA)"
-    exit 77
-fi
-rm -rf "$scratch"
-mkdir -p "$scratch"
-cd "$scratch" || exit 1
-export OMP_WAIT_POLICY=passive
+. "$(dirname "$0")/story.sh"
 for _ in $(seq 20); do
     cat "$data/tinystories_valid_30k.txt"
 done >text
@@ -43,7 +33,7 @@ listens()
 struck()
 {
     rm -f pid.* said.*
-    timeout 60 mpirun -n 2 sh rank.sh "$hyperc" perplexity "$data/story260K" -f text --ctx 256 --threads 1 --timeout 2 \
+    timeout 60 mpirun -n 2 sh rank.sh "$hyperc" perplexity "$story" -f text --ctx 256 --threads 1 --timeout 2 \
         >output 2>errors </dev/null &
     job=$!
     until listens 0 && listens 1; do

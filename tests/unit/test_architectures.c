@@ -205,6 +205,79 @@ Test(architectures, unsupported)
         check_refused("LlamaForCausalLM", cases[i][0], HC_ERR_UNSUPPORTED, cases[i][1]);
 }
 
+/* Settings of other families: what says that they are not used passes, all else is refused by name. */
+Test(architectures, foreign_settings)
+{
+    static const struct {
+        const char *key, *neutral, *felt;
+    } cases[] = {
+        {"hidden_activation", "\"silu\"", "\"gelu_pytorch_tanh\""},
+        {"embedding_multiplier", "1", "12"},
+        {"residual_multiplier", "1.0", "0.22"},
+        {"lm_head_multiplier", "1.0", "0.0390625"},
+        {"logits_scaling", "1", "8"},
+        {"logit_scale", "1.0", "0.0625"},
+        {"scale_emb", "1", "12"},
+        {"attn_logit_softcapping", "null", "50.0"},
+        {"final_logit_softcapping", "null", "30.0"},
+        {"clip_qkv", "null", "8"},
+        {"rotary_pct", "1.0", "0.25"},
+        {"rope_interleaved", "false", "true"},
+        {"rope_interleave", "false", "true"},
+        {"alibi", "false", "true"},
+        {"use_mrope", "false", "true"},
+        {"no_rope_layers", "[1, 1, 1]", "[1, 1, 0]"},
+        {"no_rope_layer_interval", "0", "4"},
+        {"qk_layernorm", "false", "true"},
+        {"attention_chunk_size", "null", "8192"},
+        {"attn_temperature_tuning", "false", "true"},
+        {"q_lora_rank", "null", "1536"},
+        {"kv_lora_rank", "null", "512"},
+        {"num_kv_shared_layers", "0", "10"},
+        {"use_bidirectional_attention", "false", "true"},
+        {"is_causal", "true", "false"},
+        {"is_encoder_decoder", "false", "true"},
+        {"add_cross_attention", "false", "true"},
+        {"cross_attention_layers", "[]", "[1]"},
+        {"use_parallel_residual", "false", "true"},
+        {"num_experts", "0", "8"},
+        {"num_local_experts", "0", "8"},
+        {"n_routed_experts", "null", "64"},
+        {"moe_num_experts", "0", "16"},
+        {"quantization", "null", "{\"group_size\": 64, \"bits\": 4}"},
+        {"compression_config", "null", "{\"format\": \"pack-quantized\"}"},
+        {"use_qk_norm", "false", "true"},
+        {"attention_multiplier", "0.35355339", "0.0078125"}, /* heads are 8 wide */
+        {"query_pre_attn_scalar", "8", "256"},
+        {"rope_local_base_freq", "10000.0", "1000000.0"},
+        {"scale_depth", "1.7320508", "1.4"}, /* of 3 layers */
+        {"dim_model_base", "64", "256"},
+    };
+    char change[128];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(change, sizeof change, "{\"%s\": %s}", cases[i].key, cases[i].neutral);
+        read_config("LlamaForCausalLM", change);
+        snprintf(change, sizeof change, "{\"%s\": %s}", cases[i].key, cases[i].felt);
+        check_refused("LlamaForCausalLM", change, HC_ERR_UNSUPPORTED, cases[i].key);
+    }
+    check_refused("LlamaForCausalLM", "{\"logit_scale\": 0.0625}", HC_ERR_UNSUPPORTED, "logit_scale 0.0625 is not");
+    check_refused("LlamaForCausalLM", "{\"logit_scale\": \"1\"}", HC_ERR_UNSUPPORTED, "logit_scale");
+    check_refused("LlamaForCausalLM", "{\"no_rope_layers\": [1, [0]]}", HC_ERR_UNSUPPORTED, "no_rope_layers");
+}
+
+/* What one class honours another has not, or always has. */
+Test(architectures, settings_of_classes)
+{
+    check_refused("MistralForCausalLM", "{\"attention_bias\": true}", HC_ERR_UNSUPPORTED, "attention_bias true");
+    check_refused("MistralForCausalLM", "{\"mlp_bias\": true}", HC_ERR_UNSUPPORTED, "mlp_bias true");
+    check_refused("Qwen2ForCausalLM", "{\"mlp_bias\": true}", HC_ERR_UNSUPPORTED, "mlp_bias true");
+    check_refused("Qwen3ForCausalLM", "{\"mlp_bias\": true}", HC_ERR_UNSUPPORTED, "mlp_bias true");
+    read_config("MistralForCausalLM", "{\"attention_bias\": false, \"mlp_bias\": false}");
+    read_config("Qwen2ForCausalLM", "{\"attention_bias\": true}");
+    read_config("Qwen3ForCausalLM", "{\"use_qk_norm\": true}");
+    check_refused("Qwen3ForCausalLM", "{\"use_qk_norm\": false}", HC_ERR_UNSUPPORTED, "use_qk_norm");
+}
+
 Test(architectures, nonsense)
 {
     static const char *const cases[][2] = {
@@ -266,4 +339,130 @@ Test(architectures, nonsense)
         check_refused("LlamaForCausalLM", cases[i][0], HC_ERR_CORRUPT, cases[i][1]);
     check_refused("MistralForCausalLM", "{\"sliding_window\": 0}", HC_ERR_CORRUPT, "sliding_window");
     check_refused("Qwen2ForCausalLM", "{\"use_sliding_window\": 1}", HC_ERR_CORRUPT, "use_sliding_window");
+}
+
+/* ---- Configurations as they are published ------------------------------------------------------- */
+
+static const struct {
+    const char *model, *config;
+    uint32_t width, key_value_heads, head_width, context, window;
+    enum hc_rotary_kind positions;
+} published[] = {
+    {"LLaMA 7B",
+     "{\"architectures\": [\"LlamaForCausalLM\"], \"bos_token_id\": 1, \"eos_token_id\": 2, \"hidden_act\": \"silu\","
+     " \"hidden_size\": 4096, \"initializer_range\": 0.02, \"intermediate_size\": 11008,"
+     " \"max_position_embeddings\": 2048, \"max_sequence_length\": 2048, \"model_type\": \"llama\","
+     " \"num_attention_heads\": 32, \"num_hidden_layers\": 32, \"pad_token_id\": 0, \"rms_norm_eps\": 1e-06,"
+     " \"tie_word_embeddings\": false, \"torch_dtype\": \"float16\", \"transformers_version\": \"4.30.0.dev0\","
+     " \"use_cache\": true, \"vocab_size\": 32000}",
+     4096, 32, 128, 2048, 0, HC_ROTARY_PLAIN},
+    {"LLaMA 2 7B chat",
+     "{\"_name_or_path\": \"meta-llama/Llama-2-7b-chat-hf\", \"architectures\": [\"LlamaForCausalLM\"],"
+     " \"bos_token_id\": 1, \"eos_token_id\": 2, \"hidden_act\": \"silu\", \"hidden_size\": 4096,"
+     " \"initializer_range\": 0.02, \"intermediate_size\": 11008, \"max_position_embeddings\": 4096,"
+     " \"model_type\": \"llama\", \"num_attention_heads\": 32, \"num_hidden_layers\": 32, \"num_key_value_heads\": 32,"
+     " \"pretraining_tp\": 1, \"rms_norm_eps\": 1e-05, \"rope_scaling\": null, \"tie_word_embeddings\": false,"
+     " \"torch_dtype\": \"float16\", \"transformers_version\": \"4.32.0.dev0\", \"use_cache\": true,"
+     " \"vocab_size\": 32000}",
+     4096, 32, 128, 4096, 0, HC_ROTARY_PLAIN},
+    {"LLaMA 3.1 8B Instruct",
+     "{\"architectures\": [\"LlamaForCausalLM\"], \"attention_bias\": false, \"attention_dropout\": 0.0,"
+     " \"bos_token_id\": 128000, \"eos_token_id\": [128001, 128008, 128009], \"hidden_act\": \"silu\","
+     " \"hidden_size\": 4096, \"initializer_range\": 0.02, \"intermediate_size\": 14336,"
+     " \"max_position_embeddings\": 131072, \"mlp_bias\": false, \"model_type\": \"llama\","
+     " \"num_attention_heads\": 32, \"num_hidden_layers\": 32, \"num_key_value_heads\": 8, \"pretraining_tp\": 1,"
+     " \"rms_norm_eps\": 1e-05, \"rope_scaling\": {\"factor\": 8.0, \"low_freq_factor\": 1.0,"
+     " \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192, \"rope_type\": \"llama3\"},"
+     " \"rope_theta\": 500000.0, \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\","
+     " \"transformers_version\": \"4.42.3\", \"use_cache\": true, \"vocab_size\": 128256}",
+     4096, 8, 128, 131072, 0, HC_ROTARY_LLAMA3},
+    {"LLaMA 3.2 1B, as newer versions write it",
+     "{\"architectures\": [\"LlamaForCausalLM\"], \"attention_bias\": false, \"attention_dropout\": 0.0,"
+     " \"bos_token_id\": 128000, \"dtype\": \"bfloat16\", \"eos_token_id\": 128001, \"head_dim\": 64,"
+     " \"hidden_act\": \"silu\", \"hidden_size\": 2048, \"initializer_range\": 0.02, \"intermediate_size\": 8192,"
+     " \"max_position_embeddings\": 131072, \"mlp_bias\": false, \"model_type\": \"llama\","
+     " \"num_attention_heads\": 32, \"num_hidden_layers\": 16, \"num_key_value_heads\": 8, \"pad_token_id\": null,"
+     " \"pretraining_tp\": 1, \"rms_norm_eps\": 1e-05, \"rope_parameters\": {\"factor\": 32.0,"
+     " \"high_freq_factor\": 4.0, \"low_freq_factor\": 1.0, \"original_max_position_embeddings\": 8192,"
+     " \"rope_theta\": 500000.0, \"rope_type\": \"llama3\"}, \"tie_word_embeddings\": true,"
+     " \"transformers_version\": \"5.0.0\", \"use_cache\": true, \"vocab_size\": 128256}",
+     2048, 8, 64, 131072, 0, HC_ROTARY_LLAMA3},
+    {"TinyLlama 1.1B chat",
+     "{\"architectures\": [\"LlamaForCausalLM\"], \"attention_bias\": false, \"bos_token_id\": 1, \"eos_token_id\": 2,"
+     " \"hidden_act\": \"silu\", \"hidden_size\": 2048, \"initializer_range\": 0.02, \"intermediate_size\": 5632,"
+     " \"max_position_embeddings\": 2048, \"model_type\": \"llama\", \"num_attention_heads\": 32,"
+     " \"num_hidden_layers\": 22, \"num_key_value_heads\": 4, \"pretraining_tp\": 1, \"rms_norm_eps\": 1e-05,"
+     " \"rope_scaling\": null, \"rope_theta\": 10000.0, \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\","
+     " \"transformers_version\": \"4.35.2\", \"use_cache\": true, \"vocab_size\": 32000}",
+     2048, 4, 64, 2048, 0, HC_ROTARY_PLAIN},
+    {"SmolLM2 135M Instruct",
+     "{\"architectures\": [\"LlamaForCausalLM\"], \"attention_bias\": false, \"attention_dropout\": 0.0,"
+     " \"bos_token_id\": 1, \"eos_token_id\": 2, \"hidden_act\": \"silu\", \"hidden_size\": 576,"
+     " \"initializer_range\": 0.041666666666666664, \"intermediate_size\": 1536, \"is_llama_config\": true,"
+     " \"max_position_embeddings\": 8192, \"mlp_bias\": false, \"model_type\": \"llama\", \"num_attention_heads\": 9,"
+     " \"num_hidden_layers\": 30, \"num_key_value_heads\": 3, \"pad_token_id\": 2, \"pretraining_tp\": 1,"
+     " \"rms_norm_eps\": 1e-05, \"rope_interleaved\": false, \"rope_scaling\": null, \"rope_theta\": 100000,"
+     " \"tie_word_embeddings\": true, \"torch_dtype\": \"bfloat16\", \"transformers_version\": \"4.42.3\","
+     " \"transformers.js_config\": {\"kv_cache_dtype\": {\"q4f16\": \"float16\", \"fp16\": \"float16\"}},"
+     " \"use_cache\": true, \"vocab_size\": 49152}",
+     576, 3, 64, 8192, 0, HC_ROTARY_PLAIN},
+    {"Mistral 7B v0.1",
+     "{\"architectures\": [\"MistralForCausalLM\"], \"bos_token_id\": 1, \"eos_token_id\": 2, \"hidden_act\": \"silu\","
+     " \"hidden_size\": 4096, \"initializer_range\": 0.02, \"intermediate_size\": 14336,"
+     " \"max_position_embeddings\": 32768, \"model_type\": \"mistral\", \"num_attention_heads\": 32,"
+     " \"num_hidden_layers\": 32, \"num_key_value_heads\": 8, \"rms_norm_eps\": 1e-05, \"rope_theta\": 10000.0,"
+     " \"sliding_window\": 4096, \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\","
+     " \"transformers_version\": \"4.34.0.dev0\", \"use_cache\": true, \"vocab_size\": 32000}",
+     4096, 8, 128, 32768, 4096, HC_ROTARY_PLAIN},
+    {"Mistral 7B Instruct v0.3",
+     "{\"architectures\": [\"MistralForCausalLM\"], \"attention_dropout\": 0.0, \"bos_token_id\": 1,"
+     " \"eos_token_id\": 2, \"hidden_act\": \"silu\", \"hidden_size\": 4096, \"initializer_range\": 0.02,"
+     " \"intermediate_size\": 14336, \"max_position_embeddings\": 32768, \"model_type\": \"mistral\","
+     " \"num_attention_heads\": 32, \"num_hidden_layers\": 32, \"num_key_value_heads\": 8, \"rms_norm_eps\": 1e-05,"
+     " \"rope_theta\": 1000000.0, \"sliding_window\": null, \"tie_word_embeddings\": false,"
+     " \"torch_dtype\": \"bfloat16\", \"transformers_version\": \"4.42.0.dev0\", \"use_cache\": true,"
+     " \"vocab_size\": 32768}",
+     4096, 8, 128, 32768, 0, HC_ROTARY_PLAIN},
+    {"Qwen2.5 7B",
+     "{\"architectures\": [\"Qwen2ForCausalLM\"], \"attention_dropout\": 0.0, \"bos_token_id\": 151643,"
+     " \"eos_token_id\": 151643, \"hidden_act\": \"silu\", \"hidden_size\": 3584, \"initializer_range\": 0.02,"
+     " \"intermediate_size\": 18944, \"max_position_embeddings\": 131072, \"max_window_layers\": 28,"
+     " \"model_type\": \"qwen2\", \"num_attention_heads\": 28, \"num_hidden_layers\": 28, \"num_key_value_heads\": 4,"
+     " \"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000.0, \"sliding_window\": 131072,"
+     " \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\", \"transformers_version\": \"4.40.1\","
+     " \"use_cache\": true, \"use_mrope\": false, \"use_sliding_window\": false, \"vocab_size\": 152064}",
+     3584, 4, 128, 131072, 0, HC_ROTARY_PLAIN},
+    {"Qwen3 0.6B",
+     "{\"architectures\": [\"Qwen3ForCausalLM\"], \"attention_bias\": false, \"attention_dropout\": 0.0,"
+     " \"bos_token_id\": 151643, \"eos_token_id\": 151645, \"head_dim\": 128, \"hidden_act\": \"silu\","
+     " \"hidden_size\": 1024, \"initializer_range\": 0.02, \"intermediate_size\": 3072,"
+     " \"max_position_embeddings\": 40960, \"max_window_layers\": 28, \"model_type\": \"qwen3\","
+     " \"num_attention_heads\": 16, \"num_hidden_layers\": 28, \"num_key_value_heads\": 8, \"rms_norm_eps\": 1e-06,"
+     " \"rope_scaling\": null, \"rope_theta\": 1000000, \"sliding_window\": null, \"tie_word_embeddings\": true,"
+     " \"torch_dtype\": \"bfloat16\", \"transformers_version\": \"4.51.0\", \"use_cache\": true,"
+     " \"use_sliding_window\": false, \"vocab_size\": 151936}",
+     1024, 8, 128, 40960, 0, HC_ROTARY_PLAIN},
+};
+
+/* With all that stands in them, of which most makes no difference. */
+Test(architectures, published_configurations)
+{
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        const struct hc_architecture *architecture;
+        struct hc_decoder decoder;
+        struct hc_error error = {""};
+        json_t *config = json_loads(published[i].config, 0, NULL);
+        cr_assert_not_null(config, "%s", published[i].model);
+        hc_status status = hc_architecture_find(config, "config.json", &architecture, &error);
+        if (status == HC_OK)
+            status = architecture->configure(config, "config.json", &decoder, &error);
+        cr_assert_eq(status, HC_OK, "%s: %s", published[i].model, error.text);
+        cr_assert_eq(decoder.width, published[i].width, "%s", published[i].model);
+        cr_assert_eq(decoder.key_value_heads, published[i].key_value_heads, "%s", published[i].model);
+        cr_assert_eq(decoder.head_width, published[i].head_width, "%s", published[i].model);
+        cr_assert_eq(decoder.context, published[i].context, "%s", published[i].model);
+        cr_assert_eq(decoder.window, published[i].window, "%s", published[i].model);
+        cr_assert_eq(decoder.rotary.kind, published[i].positions, "%s", published[i].model);
+        json_decref(config);
+    }
 }

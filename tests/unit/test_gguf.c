@@ -336,8 +336,8 @@ Test(gguf, config)
     scratch_remove(&scratch);
 }
 
-/* What a GGUF with one more number says. */
-static json_t *config_with(struct scratch *scratch, const char *key, float number, const char *reason)
+/* A GGUF that lacks one entry, and its end. */
+static void begin_small(void)
 {
     put_gguf(&bytes, 3, 1, 6);
     put_text("general.architecture", "llama");
@@ -345,15 +345,26 @@ static json_t *config_with(struct scratch *scratch, const char *key, float numbe
     put_number("llama.block_count", 1);
     put_number("llama.attention.head_count", 4);
     put_real("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    if (number == floorf(number))
-        put_number(key, (uint32_t)number);
-    else
-        put_real(key, number);
+}
+
+static json_t *end_small(struct scratch *scratch, const char *reason)
+{
     put_tensor(&bytes, "token_embd.weight", 2, 6, TENSOR_F32, 0);
     put_padding(&bytes, 32);
     for (size_t i = 0; i < 12; i++)
         put_float(&bytes, 0.0f);
     return config_or(scratch, reason);
+}
+
+/* What a GGUF with one more number says. */
+static json_t *config_with(struct scratch *scratch, const char *key, float number, const char *reason)
+{
+    begin_small();
+    if (number == floorf(number))
+        put_number(key, (uint32_t)number);
+    else
+        put_real(key, number);
+    return end_small(scratch, reason);
 }
 
 /* A GGUF whose positions are stretched: linearly by `factor`, or, if that is 0, by a tensor of divisors. */
@@ -465,6 +476,84 @@ Test(gguf, config_of_settings)
     scratch_make(&scratch);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         json_decref(config_with(&scratch, cases[i].key, cases[i].number, cases[i].known ? NULL : cases[i].key));
+    scratch_remove(&scratch);
+}
+
+static void put_truth(const char *key, bool value)
+{
+    put_key(&bytes, key, TYPE_BOOL);
+    put_uint(&bytes, value, 1);
+}
+
+static void put_list(const char *key, uint64_t count, uint32_t item)
+{
+    put_key(&bytes, key, TYPE_ARRAY);
+    put_uint(&bytes, TYPE_U32, 4);
+    put_uint(&bytes, count, 8);
+    for (uint64_t i = 0; i < count; i++)
+        put_uint(&bytes, item, 4);
+}
+
+Test(gguf, config_of_attention_to_what_follows)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    begin_small();
+    put_truth("llama.attention.causal", true);
+    json_decref(end_small(&scratch, NULL));
+    begin_small();
+    put_truth("llama.attention.causal", false);
+    end_small(&scratch, "(llama.attention.causal)");
+    config_with(&scratch, "llama.attention.causal", 1, "(llama.attention.causal)");
+    scratch_remove(&scratch);
+}
+
+/* A number for every layer is not taken for none, nor is one of another type. */
+Test(gguf, config_of_numbers_that_cannot_be_read)
+{
+    static const char *const keys[] = {"llama.attention.head_count_kv", "llama.feed_forward_length",
+                                       "llama.rope.freq_base"};
+    char reason[128];
+    struct scratch scratch;
+    scratch_make(&scratch);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        begin_small();
+        put_list(keys[i], 2, 4);
+        snprintf(reason, sizeof reason, "%s is a list", keys[i]);
+        end_small(&scratch, reason);
+        begin_small();
+        put_text(keys[i], "4");
+        snprintf(reason, sizeof reason, "%s is no such number", keys[i]);
+        end_small(&scratch, reason);
+    }
+    config_with(&scratch, "llama.rope.freq_base", NAN, "llama.rope.freq_base is no such number");
+    scratch_remove(&scratch);
+}
+
+/* Rows that are shared out among heads need one number of them. */
+Test(gguf, heads_of_every_layer)
+{
+    static const char *const keys[] = {"llama.attention.head_count", "llama.attention.head_count_kv"};
+    char reason[128];
+    struct scratch scratch;
+    scratch_make(&scratch);
+    for (size_t i = 0; i < 2; i++) {
+        struct hc_source *source;
+        struct hc_error error = {""};
+        put_gguf(&bytes, 3, 1, i + 2);
+        put_text("general.architecture", "llama");
+        if (i > 0)
+            put_number(keys[0], 4);
+        put_list(keys[i], 2, 4);
+        put_tensor(&bytes, "blk.0.attn_k.weight", 4, 8, TENSOR_F32, 0);
+        put_padding(&bytes, 32);
+        for (int n = 0; n < 32; n++)
+            put_float(&bytes, 0.0f);
+        scratch_write(&scratch, "model", bytes.data, bytes.size);
+        hc_status status = hc_source_open(scratch_at(&scratch, "model"), &source, &error);
+        snprintf(reason, sizeof reason, "%s is a list", keys[i]);
+        cr_assert(status == HC_ERR_UNSUPPORTED && strstr(error.text, reason), "%s: %s", reason, error.text);
+    }
     scratch_remove(&scratch);
 }
 

@@ -1,4 +1,5 @@
 /* Networks and sequences through the public interface: what is the same however it is run, and what is refused. */
+#include "context.h"
 #include "scratch.h"
 
 #include <hyperc/run.h>
@@ -253,6 +254,70 @@ Test(network, coded_and_cached_closely)
         }
         cr_assert(sqrt(error2 / sum2) <= some[s].share, "%zu: %g", s, sqrt(error2 / sum2));
         cr_assert(error2 > 0, "%zu: nothing has changed", s);
+    }
+    struct hc_error error;
+    cr_assert_eq(hc_remove_tree(path, &error), HC_OK);
+    scratch_remove(&scratch);
+}
+
+/* ---- How often tiles are decoded -------------------------------------------------------------- */
+
+static struct hc_window_product_ops products;
+static _Atomic uint64_t decoded_tiles;
+
+static void count_tiles(const struct hc_window_product *product)
+{
+    decoded_tiles += (product->rows + HC_TILE - 1) / HC_TILE * product->tile_columns;
+    products.multiply(product);
+}
+
+/* Tiles that a call with so many tokens decodes, in batches of `batch`. */
+static uint64_t tiles_of_call(hc_context *context, const hc_network *network, uint32_t batch, uint32_t count,
+                              hc_logits which)
+{
+    static float logits[CONTEXT * VOCABULARY];
+    int32_t tokens[CONTEXT];
+    hc_sequence_options options;
+    hc_sequence *sequence;
+    for (uint32_t i = 0; i < CONTEXT; i++)
+        tokens[i] = token_at(i);
+    hc_sequence_options_init(&options);
+    options.batch = batch;
+    cr_assert_eq(hc_sequence_create(context, network, &options, &sequence), HC_OK, "%s", hc_message(context));
+    cr_assert_eq(hc_sequence_batch(sequence), batch && batch < CONTEXT ? batch : CONTEXT);
+    decoded_tiles = 0;
+    cr_assert_eq(hc_evaluate(sequence, tokens, count, which, logits), HC_OK, "%s", hc_message(context));
+    hc_sequence_destroy(sequence);
+    return decoded_tiles;
+}
+
+/* Once for every batch of a call, however many positions that has. */
+Test(network, tiles_are_decoded_once)
+{
+    static const hc_tier tiers[] = {HC_TIER_C, HC_TIER_AVX2, HC_TIER_AVX512};
+    struct scratch scratch;
+    char path[400];
+    make_model(&scratch);
+    snprintf(path, sizeof path, "%s.out", scratch.root);
+    compress(scratch.root, path, "window", 4);
+    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {
+        hc_network *network;
+        hc_context *context = open_context(tiers[i], 2);
+        if (!context)
+            continue;
+        products = context->kernels.window_product;
+        context->kernels.window_product.multiply = count_tiles;
+        cr_assert_eq(hc_network_open(context, path, &network), HC_OK, "%s", hc_message(context));
+        const uint64_t all = tiles_of_call(context, network, 1, 1, HC_LOGITS_NONE);
+        cr_assert_eq(all, LAYERS * (4 + 2 + 2 + 4 + 6 + 6 + 6)); /* tiles of 16 x 16: q, k, v, o; gate, up, down */
+        cr_assert_eq(tiles_of_call(context, network, CONTEXT, CONTEXT, HC_LOGITS_NONE), all);
+        cr_assert_eq(tiles_of_call(context, network, 0, CONTEXT, HC_LOGITS_NONE), all);
+        cr_assert_eq(tiles_of_call(context, network, 40, CONTEXT, HC_LOGITS_NONE), 2 * all);
+        cr_assert_eq(tiles_of_call(context, network, 16, CONTEXT, HC_LOGITS_NONE), 4 * all);
+        const uint64_t head = tiles_of_call(context, network, 1, 1, HC_LOGITS_LAST) - all;
+        cr_assert_eq(tiles_of_call(context, network, CONTEXT, CONTEXT, HC_LOGITS_ALL), all + head);
+        hc_network_close(network);
+        hc_context_destroy(context);
     }
     struct hc_error error;
     cr_assert_eq(hc_remove_tree(path, &error), HC_OK);
