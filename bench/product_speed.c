@@ -1,6 +1,7 @@
-/* How fast products decode `window` matrices, against a plain read of the same codes.
+/* How fast products decode `window` and `pair` matrices, against a plain read of the same codes.
  *
- * The matrices are those of LLaMA2-7B's layers, as many layers as make a set larger than the caches, of random codes.
+ * The matrices are those of LLaMA2-7B's layers, as many layers as make a set larger than the caches, of random codes;
+ * those of `pair` are of its published setting: 12 bits, 1600 points, one class of outer pairs.
  * For one position the set is gone through matrix by matrix, then read as plainly as can be, and so on in turns: what
  * one leaves in the caches is gone before its turn comes again. For many positions some rows of one are enough. A
  * figure adds up the best times of every matrix, since what disturbs only makes them slower. */
@@ -18,6 +19,10 @@
 
 enum { MAX_SHAPES = 64, MAX_REPEATS = 1001, EXIT_USAGE = 2 };
 enum { MOST_COLUMNS = 11008, MOST_ROWS = 11008, MOST_POSITIONS = 128 };
+enum { PAIR_BITS = 12, PAIR_ENTRIES = 2 * 1601 };
+
+/* Stands for `pair`. */
+static const struct shape pairs = {0, 0};
 
 struct arguments {
     struct shape shapes[MAX_SHAPES];
@@ -38,7 +43,8 @@ static const struct matrix layer[] = {{4096, 4096},  {4096, 4096},  {4096, 4096}
 enum { LAYER = sizeof layer / sizeof *layer, PIECE = 1024 };
 
 /* For many positions. */
-static const struct matrix some_rows = {512, 4096};
+enum { SOME_COLUMNS = 4096 };
+static const struct matrix some_rows = {512, SOME_COLUMNS};
 
 struct bench {
     const struct arguments *arguments;
@@ -46,16 +52,24 @@ struct bench {
     uint8_t *codes;
     size_t code_bytes;
     uint16_t *scales;
-    float *inputs; /* of a position */
+    float *inputs; /* of MOST_COLUMNS of one position, or SOME_COLUMNS of all */
     float *out;
     uint8_t *activations;
     uint8_t *scratch; /* of all threads */
+    float (*table)[2];
 };
+
+struct products;
+
+/* Bands of 16 rows, on the thread at hand. */
+typedef void multiply_bands(const struct products *p, size_t begin, size_t end, void *scratch);
 
 /* What belongs to a shape. */
 struct products {
     const struct bench *bench;
-    struct hc_window_values values;
+    multiply_bands *bands;
+    unsigned k;                     /* bits per weight */
+    struct hc_window_values values; /* but for `pair` */
     struct matrix matrix;
     const uint8_t *codes; /* of the matrix */
     size_t n, scratch_bytes;
@@ -83,25 +97,53 @@ static size_t part_begin(size_t count, int part, int parts)
     return count * (size_t)part / (size_t)parts;
 }
 
+static size_t band_bytes(const struct products *p)
+{
+    return p->matrix.columns * HC_TILE / 8 * p->k;
+}
+
+static void multiply_windows(const struct products *p, size_t begin, size_t end, void *scratch)
+{
+    const struct bench *bench = p->bench;
+    const struct hc_window_product product = {.values = &p->values,
+                                              .codes = p->codes + begin * band_bytes(p),
+                                              .scales = bench->scales,
+                                              .rows = (end - begin) * HC_TILE,
+                                              .tile_columns = p->matrix.columns / HC_TILE,
+                                              .x = bench->activations,
+                                              .n = p->n,
+                                              .scratch = scratch,
+                                              .out = bench->out + begin * HC_TILE,
+                                              .out_stride = p->matrix.rows};
+    bench->kernels.window_product.multiply(&product);
+}
+
+static void multiply_pairs(const struct products *p, size_t begin, size_t end, void *scratch)
+{
+    const struct bench *bench = p->bench;
+    const struct hc_pair_product product = {.codes = p->codes + begin * band_bytes(p),
+                                            .bits = PAIR_BITS,
+                                            .table = (const float(*)[2])bench->table,
+                                            .entries = PAIR_ENTRIES,
+                                            .rows = (end - begin) * HC_TILE,
+                                            .columns = p->matrix.columns,
+                                            .x = bench->inputs,
+                                            .n = p->n,
+                                            .x_stride = p->matrix.columns,
+                                            .scratch = scratch,
+                                            .out = bench->out + begin * HC_TILE,
+                                            .out_stride = p->matrix.rows};
+    bench->kernels.pair_product.multiply(&product);
+}
+
 static void multiply(const struct products *p, int threads)
 {
-    const struct hc_window_product_ops *ops = &p->bench->kernels.window_product;
-    size_t bands = p->matrix.rows / HC_TILE, band_bytes = p->matrix.columns * HC_TILE / 8 * p->values.code.k;
+    const size_t bands = p->matrix.rows / HC_TILE;
 #pragma omp parallel num_threads(threads)
     {
         int thread = omp_get_thread_num(), team = omp_get_num_threads(); /* may be fewer than asked for */
         size_t begin = part_begin(bands, thread, team), end = part_begin(bands, thread + 1, team);
-        const struct hc_window_product product = {.values = &p->values,
-                                                  .codes = p->codes + begin * band_bytes,
-                                                  .scales = p->bench->scales,
-                                                  .rows = (end - begin) * HC_TILE,
-                                                  .tile_columns = p->matrix.columns / HC_TILE,
-                                                  .x = p->bench->activations,
-                                                  .n = p->n,
-                                                  .scratch = p->bench->scratch + (size_t)thread * p->scratch_bytes,
-                                                  .out = p->bench->out + begin * HC_TILE,
-                                                  .out_stride = p->matrix.rows};
-        ops->multiply(&product);
+        p->bands(p, begin, end, p->bench->scratch + (size_t)thread * p->scratch_bytes);
     }
 }
 
@@ -119,7 +161,7 @@ static uint64_t sum(const uint8_t *bytes, size_t n)
 
 static void read_codes(const struct products *p, int threads)
 {
-    size_t bytes = matrix_bytes(&p->matrix, p->values.code.k);
+    size_t bytes = matrix_bytes(&p->matrix, p->k);
     uint64_t total = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : total)
     {
@@ -156,16 +198,24 @@ static size_t layer_bytes(unsigned k)
     return bytes;
 }
 
+static void activate(const struct products *p)
+{
+    const struct hc_window_product_ops *ops = &p->bench->kernels.window_product;
+    size_t tiles = p->matrix.columns / HC_TILE, bytes = ops->activation_bytes(p->k, tiles);
+    for (size_t i = 0; i < p->n; i++)
+        ops->activate(p->k, p->bench->inputs, tiles, p->bench->activations + i * bytes);
+}
+
 static void prepare(struct products *p, struct matrix matrix, size_t n)
 {
-    const struct bench *bench = p->bench;
-    const struct hc_window_product_ops *ops = &bench->kernels.window_product;
-    size_t tiles = matrix.columns / HC_TILE, bytes = ops->activation_bytes(p->values.code.k, tiles);
     p->matrix = matrix;
     p->n = n;
-    p->scratch_bytes = ops->scratch_bytes(p->values.code.k, tiles, n);
-    for (size_t i = 0; i < n; i++)
-        ops->activate(p->values.code.k, bench->inputs, tiles, bench->activations + i * bytes);
+    if (p->bands == multiply_pairs) {
+        p->scratch_bytes = hc_pair_product_scratch(matrix.columns, n) * sizeof(float);
+        return;
+    }
+    p->scratch_bytes = p->bench->kernels.window_product.scratch_bytes(p->k, matrix.columns / HC_TILE, n);
+    activate(p);
 }
 
 static void pass(struct products *p, struct set *set, int threads, work *run, double *best)
@@ -177,7 +227,7 @@ static void pass(struct products *p, struct set *set, int threads, work *run, do
             size_t rows = matrix->rows - row < PIECE ? matrix->rows - row : PIECE;
             prepare(p, (struct matrix){rows, matrix->columns}, 1);
             keep_best(best++, p, threads, run);
-            p->codes += matrix_bytes(&p->matrix, p->values.code.k);
+            p->codes += matrix_bytes(&p->matrix, p->k);
         }
     }
 }
@@ -211,8 +261,17 @@ static void print_head(const struct arguments *arguments)
         puts("k,length,threads,codes_gigabytes_per_second,of_read,billion_weights_per_second,"
              "billion_products_per_second_32,billion_products_per_second_128");
     else
-        printf("%2s %3s %8s %12s %8s %14s %14s %14s\n", "k", "L", "threads", "codes, GB/s", "of read", "weights, G/s",
+        printf("%4s %3s %8s %12s %8s %14s %14s %14s\n", "k", "L", "threads", "codes, GB/s", "of read", "weights, G/s",
                "n = 32, G/s", "n = 128, G/s");
+}
+
+static void print_shape(const struct products *p)
+{
+    const bool csv = p->bench->arguments->csv;
+    if (p->bands == multiply_pairs)
+        fputs(csv ? "pair,-," : "pair   - ", stdout);
+    else
+        printf(csv ? "%u,%u," : "%4u %3u ", p->k, (unsigned)p->values.code.length);
 }
 
 /* Billions of weights times positions per second. */
@@ -229,7 +288,7 @@ static double many(struct products *p, size_t n, int threads)
 static bool measure(struct products *p, int threads)
 {
     const struct arguments *arguments = p->bench->arguments;
-    const unsigned k = p->values.code.k;
+    const unsigned k = p->k;
     struct set set = {0};
     bool good = make_set(&set, p->bench, k);
     for (int i = 0; good && i < arguments->repeats; i++) {
@@ -239,10 +298,9 @@ static bool measure(struct products *p, int threads)
     if (good) {
         double seconds = total(set.multiplied, set.pieces), share = total(set.read, set.pieces) / seconds;
         double rate = set.weights / seconds / 1e9, few = many(p, 32, threads);
-        printf(arguments->csv ? "%u,%u,%d,%.3f,%.4f,%.3f,%.2f,%.2f\n"
-                              : "%2u %3u %8d %12.2f %8.2f %14.2f %14.1f %14.1f\n",
-               k, (unsigned)p->values.code.length, threads, rate * k / 8, share, rate, few,
-               many(p, MOST_POSITIONS, threads));
+        print_shape(p);
+        printf(arguments->csv ? "%d,%.3f,%.4f,%.3f,%.2f,%.2f\n" : "%8d %12.2f %8.2f %14.2f %14.1f %14.1f\n", threads,
+               rate * k / 8, share, rate, few, many(p, MOST_POSITIONS, threads));
         fflush(stdout);
     }
     free(set.multiplied);
@@ -250,11 +308,47 @@ static bool measure(struct products *p, int threads)
     return good;
 }
 
+static void fill_random(const struct bench *bench)
+{
+    for (size_t i = 0; i < bench->code_bytes; i++)
+        bench->codes[i] = (uint8_t)scatter(i);
+}
+
+/* Codes that are in the table. */
+static void fill_pairs(const struct bench *bench)
+{
+    enum { GROUP = 8 };
+    for (size_t i = 0; i + PAIR_BITS <= bench->code_bytes; i += PAIR_BITS) {
+        uint32_t codes[GROUP];
+        for (size_t j = 0; j < GROUP; j++)
+            codes[j] = (uint32_t)(scatter(i + j) % PAIR_ENTRIES);
+        bench->kernels.bitpack.pack(codes, GROUP, PAIR_BITS, bench->codes + i);
+    }
+}
+
 static bool run_shape(const struct bench *bench, const struct shape *shape)
 {
     struct products p = {.bench = bench};
-    hc_window_values_init(&p.values, hc_window_code_find(shape->k, shape->length));
+    if (shape->k == pairs.k) {
+        p.bands = multiply_pairs;
+        p.k = PAIR_BITS / 2;
+        fill_pairs(bench);
+    } else {
+        p.bands = multiply_windows;
+        p.k = shape->k;
+        hc_window_values_init(&p.values, hc_window_code_find(shape->k, shape->length));
+        fill_random(bench);
+    }
     return measure(&p, 1) && (bench->arguments->threads == 1 || measure(&p, bench->arguments->threads));
+}
+
+/* For any shape. */
+static size_t most_scratch(const struct bench *bench)
+{
+    const size_t window =
+        bench->kernels.window_product.scratch_bytes(HC_WINDOW_MAX_K, MOST_COLUMNS / HC_TILE, MOST_POSITIONS);
+    const size_t pair = hc_pair_product_scratch(SOME_COLUMNS, MOST_POSITIONS) * sizeof(float);
+    return window > pair ? window : pair;
 }
 
 static bool make_bench(struct bench *bench)
@@ -267,15 +361,17 @@ static bool make_bench(struct bench *bench)
     bench->code_bytes = set > least ? set : least;
     bench->codes = allocate(bench->code_bytes);
     bench->scales = allocate(MOST_ROWS * sizeof *bench->scales);
-    bench->inputs = allocate(MOST_COLUMNS * sizeof *bench->inputs);
+    bench->inputs = allocate((size_t)MOST_POSITIONS * SOME_COLUMNS * sizeof *bench->inputs);
     bench->out = allocate((size_t)MOST_POSITIONS * MOST_ROWS * sizeof *bench->out);
     bench->activations = allocate(activations);
-    bench->scratch = allocate((size_t)arguments->threads * ops->scratch_bytes(HC_WINDOW_MAX_K, tiles, MOST_POSITIONS));
-    if (!bench->codes || !bench->scales || !bench->inputs || !bench->out || !bench->activations || !bench->scratch)
+    bench->scratch = allocate((size_t)arguments->threads * most_scratch(bench));
+    bench->table = allocate(PAIR_ENTRIES * sizeof *bench->table);
+    if (!bench->codes || !bench->scales || !bench->inputs || !bench->out || !bench->activations || !bench->scratch ||
+        !bench->table)
         return false;
-    for (size_t i = 0; i < bench->code_bytes; i++)
-        bench->codes[i] = (uint8_t)scatter(i);
-    for (size_t i = 0; i < MOST_COLUMNS; i++)
+    for (size_t i = 0; i < 2 * PAIR_ENTRIES; i++)
+        bench->table[i / 2][i % 2] = (float)(scatter(i) >> 40) / 0x1p24f - 0.5f;
+    for (size_t i = 0; i < (size_t)MOST_POSITIONS * SOME_COLUMNS; i++)
         bench->inputs[i] = (float)(scatter(i) >> 40) / 0x1p24f - 0.5f;
     for (size_t i = 0; i < MOST_ROWS; i++)
         bench->scales[i] = 0x3c00; /* 1 */
@@ -298,18 +394,25 @@ static bool run(struct bench *bench)
 static void print_help(void)
 {
     puts(
-        "usage: product_speed [options] [K,L ...]\n"
-        "Prints how fast codes of the window method are multiplied by the activations of one position, in codes per\n"
-        "second and as the share of a plain read of the same bytes; and products (weights times positions) per second\n"
-        "for 32 and 128 positions. The matrices are those of LLaMA2-7B.\n"
+        "usage: product_speed [options] [K,L ...] [pair]\n"
+        "Prints how fast codes of both methods are multiplied by the activations of one position, in codes per second\n"
+        "and as the share of a plain read of the same bytes; and products (weights times positions) per second for 32\n"
+        "and 128 positions. The matrices are those of LLaMA2-7B.\n"
         "\n"
         "  K,L             bits per weight and length of the window\n"
-        "                  (default: 1 to 6 and 8, with 12 and 16)\n"
+        "  pair            the method pair, 12 bits for two weights\n"
+        "                  (default: 1 to 6 and 8, with 12 and 16; pair)\n"
         "  --threads N     besides one (default 2)\n"
         "  --repeats N     figures add up the best of them (default 9)\n"
         "  --megabytes X   of codes for one position, a layer at least (default 400)\n"
         "  --tier NAME     c, avx2 or avx512 (default: the best that this machine has)\n"
         "  --csv           one line of comma-separated values a row");
+}
+
+static bool parse_product(const char *text, struct shape *shape)
+{
+    *shape = pairs;
+    return strcmp(text, "pair") == 0 || parse_shape(text, shape);
 }
 
 static bool parse_option(struct arguments *arguments, int option, const char *text)
@@ -354,9 +457,11 @@ static int parse(struct arguments *arguments, int argc, char **argv)
     }
     for (; good && optind < argc; optind++)
         good = arguments->shape_count < MAX_SHAPES &&
-               parse_shape(argv[optind], &arguments->shapes[arguments->shape_count++]);
-    if (arguments->shape_count == 0)
+               parse_product(argv[optind], &arguments->shapes[arguments->shape_count++]);
+    if (arguments->shape_count == 0) {
         arguments->shape_count = usual_shapes(arguments->shapes);
+        arguments->shapes[arguments->shape_count++] = pairs;
+    }
     if (good)
         return -1;
     fprintf(stderr, "product_speed: see --help\n");
@@ -382,5 +487,6 @@ int main(int argc, char **argv)
     free(bench.out);
     free(bench.activations);
     free(bench.scratch);
+    free(bench.table);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

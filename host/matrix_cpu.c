@@ -28,7 +28,12 @@ static hc_status open_coded(struct hc_matrix *matrix, struct hc_error *error)
 {
     const struct hc_method *method = matrix->tensor->description.method;
     hc_status status = hc_pair_open_cut(matrix->tensor, &matrix->cut, &matrix->decoder, &matrix->copied, error);
-    return status == HC_OK && method->settle ? method->settle(matrix->decoder, error) : status;
+    if (status == HC_OK && method->settle)
+        status = method->settle(matrix->decoder, error);
+    if (status != HC_OK || matrix->columns % 2 != 0 || !hc_pair_has_table(matrix->decoder))
+        return status;
+    matrix->kind = HC_MATRIX_PAIR;
+    return hc_pair_matrix_view(matrix->decoder, &matrix->pair, error);
 }
 
 static bool lies_as_floats(const struct hc_tensor *tensor)

@@ -3,12 +3,14 @@
 #ifndef HC_HOST_MATRIX_CPU_H
 #define HC_HOST_MATRIX_CPU_H
 
+#include "pair.h"
 #include "runtime.h"
 #include "window.h"
 
 /* How its products are made. */
 enum hc_matrix_kind {
     HC_MATRIX_WINDOW, /* straight from the codes */
+    HC_MATRIX_PAIR,   /* the same, where it has a table, and columns are even */
     HC_MATRIX_CODED,  /* a panel of rows at a time is decoded by its method */
     HC_MATRIX_FLOAT,  /* read where it lies */
     HC_MATRIX_STORED  /* of another type: a panel of rows at a time is converted */
@@ -19,8 +21,9 @@ struct hc_matrix {
     uint32_t rows, columns; /* of the cut */
     const struct hc_model_tensor *tensor;
     struct hc_cut cut; /* where it lies in the tensor */
-    void *decoder;     /* of its method: CODED, of the cut alone; of all of a WINDOW whose rows are wanted, too */
+    void *decoder; /* of its method: PAIR and CODED, of the cut alone; of all of a WINDOW whose rows are wanted, too */
     struct hc_window_matrix window; /* of the cut */
+    struct hc_pair_matrix pair;     /* of the cut */
     struct hc_window_values *values;
     uint8_t *copied; /* codes of the cut, where they had to be; owned */
 };

@@ -421,6 +421,12 @@ static hc_status prepare(struct pair_decoder *decoder, uint64_t weights, struct 
     return decoder->table || decoder->asked < decoder->entries ? HC_OK : make_table(decoder, error);
 }
 
+bool hc_pair_has_table(const void *handle)
+{
+    const struct pair_decoder *decoder = handle;
+    return decoder->table != NULL;
+}
+
 hc_status hc_pair_matrix_view(void *handle, struct hc_pair_matrix *matrix, struct hc_error *error)
 {
     struct pair_decoder *decoder = handle;

@@ -38,6 +38,9 @@ struct hc_pair_matrix {
     const float (*table)[2]; /* the decoded pair of every code; the decoder's */
 };
 
+/* Whether a decoder has the table of its codebook, which pays where there are as many pairs as entries (settle). */
+bool hc_pair_has_table(const void *decoder);
+
 /* Of a decoder of this method, as long as that is open. */
 hc_status hc_pair_matrix_view(void *decoder, struct hc_pair_matrix *matrix, struct hc_error *error);
 

@@ -129,6 +129,11 @@ static size_t largest(size_t a, size_t b)
 static void need_matrix(struct cpu *cpu, const struct hc_matrix *matrix, uint32_t n)
 {
     const struct hc_window_product_ops *ops = &cpu->kernels->window_product;
+    if (matrix->kind == HC_MATRIX_PAIR) {
+        size_t floats = hc_pair_product_scratch(matrix->columns, n);
+        cpu->product_bytes = largest(cpu->product_bytes, whole_lines(floats * sizeof(float)));
+        return;
+    }
     if (matrix->kind != HC_MATRIX_WINDOW) {
         size_t floats = hc_matrix_cpu_room(matrix, panel_rows(matrix));
         cpu->panel_bytes = largest(cpu->panel_bytes, whole_lines(floats * sizeof(float)));
@@ -245,12 +250,19 @@ struct products {
     uint64_t work;
 };
 
+/* Bytes of the codes of 16 rows, which begin and end with a byte. */
+static uint64_t tile_row_bytes(const struct hc_matrix *matrix)
+{
+    if (matrix->kind == HC_MATRIX_PAIR)
+        return (uint64_t)matrix->columns * HC_TILE / 2 / 8 * matrix->pair.bits;
+    return matrix->window.frame.tile_columns * HC_TILE_WEIGHTS / 8 * matrix->window.code.k;
+}
+
 static uint32_t rows_of_chunk(const struct hc_matrix *matrix)
 {
-    if (matrix->kind != HC_MATRIX_WINDOW)
+    if (matrix->kind != HC_MATRIX_WINDOW && matrix->kind != HC_MATRIX_PAIR)
         return panel_rows(matrix);
-    uint64_t tile_row = matrix->window.frame.tile_columns * HC_TILE_WEIGHTS / 8 * matrix->window.code.k;
-    uint64_t tile_rows = CHUNK_BYTES / tile_row;
+    uint64_t tile_rows = CHUNK_BYTES / tile_row_bytes(matrix);
     return HC_TILE * (uint32_t)(tile_rows ? tile_rows : 1);
 }
 
@@ -306,9 +318,8 @@ static void multiply_codes(const struct products *products, unsigned layer, uint
     const struct hc_linear *linear = &products->layers[layer];
     const struct hc_matrix *matrix = linear->matrix;
     size_t tiles = (size_t)matrix->window.frame.tile_columns;
-    size_t tile_row = tiles * HC_TILE_WEIGHTS / 8 * matrix->window.code.k;
     const struct hc_window_product product = {.values = matrix->values,
-                                              .codes = matrix->window.codes + first / HC_TILE * tile_row,
+                                              .codes = matrix->window.codes + first / HC_TILE * tile_row_bytes(matrix),
                                               .scales = matrix->window.scales + first,
                                               .rows = rows,
                                               .tile_columns = tiles,
@@ -318,6 +329,32 @@ static void multiply_codes(const struct products *products, unsigned layer, uint
                                               .out = linear->out + first,
                                               .out_stride = matrix->rows};
     products->cpu->kernels->window_product.multiply(&product);
+}
+
+static void multiply_pairs(const struct products *products, unsigned layer, uint32_t first, uint32_t rows)
+{
+    struct cpu *cpu = products->cpu;
+    const struct hc_linear *linear = &products->layers[layer];
+    const struct hc_matrix *matrix = linear->matrix;
+    const struct hc_pair_matrix *pair = &matrix->pair;
+    const struct hc_pair_product product = {.codes = pair->codes + first / HC_TILE * tile_row_bytes(matrix),
+                                            .bits = pair->bits,
+                                            .table = pair->table,
+                                            .entries = pair->entries,
+                                            .rows = rows,
+                                            .columns = matrix->columns,
+                                            .x = products->x,
+                                            .n = products->n,
+                                            .x_stride = matrix->columns,
+                                            .scratch = my_product(cpu),
+                                            .out = linear->out + first,
+                                            .out_stride = matrix->rows};
+    const size_t strays = cpu->kernels->pair_product.multiply(&product);
+    if (strays > 0) {
+        struct hc_error error;
+        hc_status status = hc_fail(&error, HC_ERR_CORRUPT, "%zu codes are not in the codebook", strays);
+        keep_failure(cpu, status, &error);
+    }
 }
 
 static void multiply_floats(const struct products *products, unsigned layer, uint32_t first, uint32_t rows)
@@ -359,6 +396,8 @@ static void run_chunk(const struct products *products, uint32_t chunk)
     uint32_t rows = rest < products->chunk_rows[layer] ? rest : products->chunk_rows[layer];
     if (matrix->kind == HC_MATRIX_WINDOW)
         multiply_codes(products, layer, first, rows);
+    else if (matrix->kind == HC_MATRIX_PAIR)
+        multiply_pairs(products, layer, first, rows);
     else
         multiply_floats(products, layer, first, rows);
     add_bias(products, layer, first, rows);

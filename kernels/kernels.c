@@ -17,7 +17,7 @@ hc_tier hc_cpu_tier(void)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi"))
         return HC_TIER_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") && has_f16c())
         return HC_TIER_AVX2;
 #endif
     return HC_TIER_C;
@@ -36,6 +36,7 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
     hc_pair_search_c(&kernels->pair_search);
     hc_bitpack_c(&kernels->bitpack);
     hc_pair_decode_c(&kernels->pair_decode);
+    hc_pair_product_c(&kernels->pair_product);
     hc_compare_c(&kernels->compare);
     hc_hadamard_c(&kernels->hadamard);
     hc_window_rows_c(&kernels->window_rows);
@@ -57,6 +58,7 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_pair_search_avx2(&kernels->pair_search);
         hc_bitpack_avx2(&kernels->bitpack);
         hc_pair_decode_avx2(&kernels->pair_decode);
+        hc_pair_product_avx2(&kernels->pair_product);
         hc_compare_avx2(&kernels->compare);
         hc_hadamard_avx2(&kernels->hadamard);
         hc_window_rows_avx2(&kernels->window_rows);
@@ -78,6 +80,7 @@ hc_tier hc_kernels_init(struct hc_kernels *kernels, hc_tier tier)
         hc_pair_search_avx512(&kernels->pair_search);
         hc_bitpack_avx512(&kernels->bitpack);
         hc_pair_decode_avx512(&kernels->pair_decode);
+        hc_pair_product_avx512(&kernels->pair_product);
         hc_compare_avx512(&kernels->compare);
         hc_hadamard_avx512(&kernels->hadamard);
         hc_window_rows_avx512(&kernels->window_rows);

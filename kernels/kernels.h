@@ -14,6 +14,7 @@
 #include "pair_decode/pair_decode.h"
 #include "pair_extent/pair_extent.h"
 #include "pair_moments/pair_moments.h"
+#include "pair_product/pair_product.h"
 #include "pair_search/pair_search.h"
 #include "rms_norm/rms_norm.h"
 #include "rotary/rotary.h"
@@ -33,6 +34,7 @@ struct hc_kernels {
     struct hc_pair_search_ops pair_search;
     struct hc_bitpack_ops bitpack;
     struct hc_pair_decode_ops pair_decode;
+    struct hc_pair_product_ops pair_product;
     struct hc_compare_ops compare;
     struct hc_hadamard_ops hadamard;
     struct hc_window_rows_ops window_rows;

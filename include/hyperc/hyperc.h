@@ -96,7 +96,7 @@ typedef struct hc_context hc_context;
 typedef enum hc_tier {
     HC_TIER_BEST = -1,
     HC_TIER_C = 0,  /* plain C: the truth that the others are held against */
-    HC_TIER_AVX2,   /* with FMA and F16C */
+    HC_TIER_AVX2,   /* with FMA, F16C and BMI2 */
     HC_TIER_AVX512, /* F, BW, DQ, VL, VBMI */
     HC_TIER_COUNT
 } hc_tier;

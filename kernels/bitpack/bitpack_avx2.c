@@ -6,7 +6,7 @@ static void unpack(const uint8_t *in, size_t n, unsigned bits, uint32_t *codes)
 {
     size_t i = 0, left = (n * bits + 7) / 8;
     if (bits <= HC_EIGHT_MAX_BITS) {
-        const struct hc_eight eight = hc_eight_init(bits);
+        const struct hc_eight eight = hc_eight_init(bits, 0);
         for (; n - i >= 8 && left >= hc_eight_reads(&eight); i += 8, in += bits, left -= bits)
             _mm256_storeu_si256((__m256i *)(codes + i), hc_eight_unpack(&eight, in));
     }

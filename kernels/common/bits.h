@@ -46,4 +46,14 @@ static inline uint32_t hc_bit_reader_next(struct hc_bit_reader *reader, unsigned
     return code;
 }
 
+/* Code `index` of a string. */
+static inline uint32_t hc_code_at(const uint8_t *in, size_t index, unsigned bits)
+{
+    const size_t begin = index * bits, end = begin + bits;
+    uint64_t code = 0;
+    for (size_t byte = begin / 8; byte < (end + 7) / 8; byte++)
+        code |= (uint64_t)in[byte] << 8 * (byte - begin / 8);
+    return (uint32_t)(code >> begin % 8 & ((UINT64_C(1) << bits) - 1));
+}
+
 #endif

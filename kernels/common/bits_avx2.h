@@ -13,25 +13,23 @@ struct hc_eight {
     __m256i bytes;  /* for each code, the four bytes from the one it begins in, within its half */
     __m256i shifts; /* where in that byte */
     __m256i mask;
-    unsigned bits;
     size_t second; /* byte in which the second half begins */
 };
 
-static inline struct hc_eight hc_eight_init(unsigned bits)
+/* The first code begins in bit `first` of its byte, 0..7. */
+static inline struct hc_eight hc_eight_init(unsigned bits, unsigned first)
 {
-    uint8_t bytes[32];
-    uint32_t shifts[8];
-    size_t second = 4 * bits / 8;
-    for (unsigned i = 0; i < 8; i++) {
-        shifts[i] = i * bits % 8;
-        for (unsigned j = 0; j < 4; j++)
-            bytes[4 * i + j] = (uint8_t)(i * bits / 8 - (i < 4 ? 0 : second) + j);
-    }
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const unsigned second = (4 * bits + first) / 8;
+    __m256i begin = _mm256_mullo_epi32(lane, _mm256_set1_epi32((int)bits));
+    begin = _mm256_add_epi32(begin, _mm256_set1_epi32((int)first));
+    __m256i half = _mm256_set_m128i(_mm_set1_epi32((int)second), _mm_setzero_si128());
+    __m256i byte = _mm256_sub_epi32(_mm256_srli_epi32(begin, 3), half);
     return (struct hc_eight){
-        .bytes = _mm256_loadu_si256((const __m256i *)bytes),
-        .shifts = _mm256_loadu_si256((const __m256i *)shifts),
+        .bytes =
+            _mm256_add_epi32(_mm256_mullo_epi32(byte, _mm256_set1_epi32(0x01010101)), _mm256_set1_epi32(0x03020100)),
+        .shifts = _mm256_and_si256(begin, _mm256_set1_epi32(7)),
         .mask = _mm256_set1_epi32((1 << bits) - 1),
-        .bits = bits,
         .second = second,
     };
 }

@@ -7,7 +7,7 @@
 static size_t block(const uint8_t *in, size_t pairs, unsigned bits, const float (*table)[2], uint32_t entries,
                     float *out)
 {
-    const struct hc_eight eight = hc_eight_init(bits);
+    const struct hc_eight eight = hc_eight_init(bits, 0);
     const __m256i most = _mm256_set1_epi32((int32_t)(entries - 1));
     size_t i = 0, left = (pairs * bits + 7) / 8, strays = 0;
     for (; pairs - i >= 8 && left >= hc_eight_reads(&eight); i += 8, in += bits, left -= bits) {

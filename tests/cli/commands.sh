@@ -251,7 +251,7 @@ done
 ok "any number of threads writes the same bytes"
 for tier in avx2 avx512; do
     case $tier in
-    avx2) flags='avx2 fma f16c' ;;
+    avx2) flags='avx2 fma f16c bmi2' ;;
     avx512) flags='avx512f avx512bw avx512dq avx512vl avx512vbmi' ;;
     esac
     missing=

@@ -47,8 +47,9 @@ struct check_op {
 extern const struct check_op *const check_families[], *const check_device_families[];
 extern const struct check_op check_attention[], check_bitpack[], check_compare[], check_convert[],
     check_dense_product[], check_dequant[], check_engine[], check_hadamard[], check_pair_decode[], check_pair_extent[],
-    check_pair_moments[], check_pair_search[], check_rms_norm[], check_rotary[], check_sampling[], check_silu[],
-    check_softmax[], check_window_decode[], check_window_encode[], check_window_product[], check_window_rows[];
+    check_pair_moments[], check_pair_product[], check_pair_search[], check_rms_norm[], check_rotary[], check_sampling[],
+    check_silu[], check_softmax[], check_window_decode[], check_window_encode[], check_window_product[],
+    check_window_rows[];
 
 /* ---- Random numbers (splitmix64): the same for the same seed everywhere ------------------------------------ */
 

@@ -35,8 +35,8 @@ for header in $(find "$source/kernels" "$source/host" -name '*.h' | sort); do
     *_avx2.h | *_avx512.h) "$cc" -dM -E -x c /dev/null | grep -q __x86_64__ || continue ;;
     esac
     case $header in # inline helpers of one instruction set are read with that one on, as kernels/CMakeLists.txt does
-    *_avx2.h) vectors="-mavx2 -mfma -mf16c" ;;
-    *_avx512.h) vectors="-mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi" ;;
+    *_avx2.h) vectors="-mavx2 -mfma -mf16c -mbmi2" ;;
+    *_avx512.h) vectors="-mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi" ;;
     esac
     # shellcheck disable=SC2086 # a list of flags
     alone "$cc" c c11 "$header" $vectors -I "$source/include" -I "$source/kernels" -I "$source/host" "$@"

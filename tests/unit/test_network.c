@@ -6,12 +6,13 @@
 #include <math.h>
 #include <pthread.h>
 
-enum { WIDTH = 32, LAYERS = 2, HEADS = 4, KEYS = 2, HEAD_WIDTH = 8, INNER = 48, VOCABULARY = 40, CONTEXT = 64 };
+/* INNER: enough rows for several chunks of a product. */
+enum { WIDTH = 32, LAYERS = 2, HEADS = 4, KEYS = 2, HEAD_WIDTH = 8, INNER = 1184, VOCABULARY = 40, CONTEXT = 64 };
 enum { MAX_TENSORS = 64 };
 
 static const char *const config =
     "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": 32, \"hidden_act\": "
-    "\"silu\", \"intermediate_size\": 48, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
+    "\"silu\", \"intermediate_size\": 1184, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
     "\"num_key_value_heads\": 2, \"vocab_size\": 40, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, "
     "\"rope_theta\": 10000.0, \"tie_word_embeddings\": true%s}";
 
@@ -174,18 +175,24 @@ static bool logits_of(const char *path, const struct run *run, float *logits)
 
 static const struct run plain = {HC_TIER_C, 1, CONTEXT, CONTEXT, HC_TYPE_F16};
 
-static void compare_runs(const char *path)
+static void compare_runs_with(const char *path, const float expected[CONTEXT * VOCABULARY])
 {
     static const struct run runs[] = {
         {HC_TIER_C, 1, 1, 1, HC_TYPE_F16},       {HC_TIER_C, 2, 7, 16, HC_TYPE_F16},
         {HC_TIER_AVX2, 1, 64, 64, HC_TYPE_F16},  {HC_TIER_AVX2, 2, 5, 32, HC_TYPE_F16},
         {HC_TIER_AVX512, 1, 64, 8, HC_TYPE_F16}, {HC_TIER_AVX512, 3, 3, 64, HC_TYPE_F16},
     };
-    static float expected[CONTEXT * VOCABULARY], got[CONTEXT * VOCABULARY];
-    cr_assert(logits_of(path, &plain, expected));
+    static float got[CONTEXT * VOCABULARY];
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
         if (logits_of(path, &runs[i], got))
             cr_assert_arr_eq(got, expected, sizeof got, "run %zu", i);
+}
+
+static void compare_runs(const char *path)
+{
+    static float expected[CONTEXT * VOCABULARY];
+    cr_assert(logits_of(path, &plain, expected));
+    compare_runs_with(path, expected);
 }
 
 /* Bit for bit: instruction sets, threads, batches, calls. */
@@ -225,6 +232,90 @@ Test(network, same_however_it_is_run_when_coded)
         struct hc_error error;
         cr_assert_eq(hc_remove_tree(path, &error), HC_OK);
     }
+    scratch_remove(&scratch);
+}
+
+static void compress_pairs(const char *input, const char *output, uint32_t points)
+{
+    hc_compress_options options;
+    hc_context *context = open_context(HC_TIER_BEST, 2);
+    hc_compress_options_init(&options);
+    options.method = "pair";
+    options.pair = (hc_pair_options){.points = &points, .point_counts = 1, .classes = 1, .keep_above = 1};
+    cr_assert_eq(hc_compress(context, input, output, &options), HC_OK, "%s", hc_message(context));
+    hc_context_destroy(context);
+}
+
+/* Products of pairs are those of their decoded weights, bit for bit: where they are looked up in a table as they are
+ * multiplied (few points), and where a table does not pay. */
+Test(network, pairs_as_decompressed)
+{
+    static const uint32_t points[] = {20, 8000, 100000};
+    static float expected[CONTEXT * VOCABULARY];
+    struct scratch scratch;
+    char coded[400], whole[400];
+    hc_decompress_options options;
+    struct hc_error error;
+    hc_decompress_options_init(&options);
+    make_model(&scratch);
+    snprintf(coded, sizeof coded, "%s.coded", scratch.root);
+    snprintf(whole, sizeof whole, "%s.whole", scratch.root);
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        hc_context *context = open_context(HC_TIER_BEST, 1);
+        compress_pairs(scratch.root, coded, points[i]);
+        cr_assert_eq(hc_decompress(context, coded, whole, &options), HC_OK, "%s", hc_message(context));
+        hc_context_destroy(context);
+        cr_assert(logits_of(whole, &plain, expected));
+        compare_runs_with(coded, expected);
+        cr_assert_eq(hc_remove_tree(coded, &error), HC_OK);
+        cr_assert_eq(hc_remove_tree(whole, &error), HC_OK);
+    }
+    scratch_remove(&scratch);
+}
+
+/* Makes all bits of the codes of the first query matrix ones. */
+static void damage_codes(struct scratch *scratch)
+{
+    static const char key[] = "self_attn.q_proj.weight.hc_codes\":{";
+    struct hc_error error = {""};
+    char *file = NULL;
+    size_t size, begin, end;
+    uint64_t length;
+    cr_assert_eq(hc_read_file(scratch_at(scratch, "model.safetensors"), 1 << 20, &file, &size, &error), HC_OK);
+    memcpy(&length, file, sizeof length);
+    const char *at = strstr(file + 8, key);
+    cr_assert_not_null(at);
+    at = strstr(at, "data_offsets");
+    cr_assert_eq(sscanf(at, "data_offsets\":[%zu,%zu]", &begin, &end), 2);
+    memset(file + 8 + length + begin, 0xff, end - begin);
+    scratch_write(scratch, "model.safetensors", file, size);
+    free(file);
+}
+
+/* Codes that are not in the codebook are told, of one position and of many. */
+Test(network, codes_outside)
+{
+    struct scratch scratch, coded;
+    hc_network *network;
+    hc_sequence *sequence;
+    static float logits[CONTEXT * VOCABULARY];
+    const int32_t tokens[] = {1, 2, 3};
+    make_model(&scratch);
+    scratch_make(&coded);
+    cr_assert_eq(rmdir(coded.root), 0);
+    compress_pairs(scratch.root, coded.root, 20); /* 42 codes of 6 bits */
+    damage_codes(&coded);
+    for (uint32_t n = 1; n <= 3; n += 2) {
+        hc_context *context = open_context(HC_TIER_BEST, 2);
+        cr_assert_eq(hc_network_open(context, coded.root, &network), HC_OK, "%s", hc_message(context));
+        cr_assert_eq(hc_sequence_create(context, network, NULL, &sequence), HC_OK, "%s", hc_message(context));
+        cr_assert_eq(hc_evaluate(sequence, tokens, n, HC_LOGITS_LAST, logits), HC_ERR_CORRUPT);
+        cr_assert_not_null(strstr(hc_message(context), "codes are not in the codebook"), "%s", hc_message(context));
+        hc_sequence_destroy(sequence);
+        hc_network_close(network);
+        hc_context_destroy(context);
+    }
+    scratch_remove(&coded);
     scratch_remove(&scratch);
 }
 
@@ -521,18 +612,12 @@ static void double_pieces(struct scratch *scratch)
 /* What is there of a matrix in pieces does not pass for the whole. */
 Test(network, matrices_in_pieces)
 {
-    static const uint32_t points = 100; /* codes of an even number of bits: two halves take as much as the whole */
     struct scratch scratch, coded;
-    hc_compress_options options;
-    hc_context *context = open_context(HC_TIER_BEST, 1);
     make_model(&scratch);
     scratch_make(&coded);
     cr_assert_eq(rmdir(coded.root), 0);
-    hc_compress_options_init(&options);
-    options.method = "pair";
-    options.pair = (hc_pair_options){.points = &points, .point_counts = 1, .classes = 1, .keep_above = 1};
-    cr_assert_eq(hc_compress(context, scratch.root, coded.root, &options), HC_OK, "%s", hc_message(context));
-    hc_context_destroy(context);
+    /* Codes of an even number of bits: two halves take as much as the whole. */
+    compress_pairs(scratch.root, coded.root, 100);
     double_pieces(&coded);
     expect_open(&coded, HC_ERR_UNSUPPORTED, "several pieces");
     scratch_remove(&coded);
