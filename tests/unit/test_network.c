@@ -400,7 +400,8 @@ Test(network, tiles_are_decoded_once)
         context->kernels.window_product.multiply = count_tiles;
         cr_assert_eq(hc_network_open(context, path, &network), HC_OK, "%s", hc_message(context));
         const uint64_t all = tiles_of_call(context, network, 1, 1, HC_LOGITS_NONE);
-        cr_assert_eq(all, LAYERS * (4 + 2 + 2 + 4 + 6 + 6 + 6)); /* tiles of 16 x 16: q, k, v, o; gate, up, down */
+        /* Tiles of 16 x 16: q, k, v, o; gate, up, down. */
+        cr_assert_eq(all, LAYERS * (4 + 2 + 2 + 4 + 3 * (INNER / 16) * (WIDTH / 16)));
         cr_assert_eq(tiles_of_call(context, network, CONTEXT, CONTEXT, HC_LOGITS_NONE), all);
         cr_assert_eq(tiles_of_call(context, network, 0, CONTEXT, HC_LOGITS_NONE), all);
         cr_assert_eq(tiles_of_call(context, network, 40, CONTEXT, HC_LOGITS_NONE), 2 * all);
