@@ -10,10 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    DEFAULT_BATCH = 128,
-    MAX_BATCH = UINT16_MAX /* no more at once: so many blocks has a grid of a GPU, and 32 bits count all heads */
-};
+/* No more at once: so many blocks has a grid of a GPU, and 32 bits count all heads. */
+enum { MAX_BATCH = UINT16_MAX };
 
 void hc_sequence_options_init(hc_sequence_options *options)
 {
@@ -190,7 +188,7 @@ static hc_status make_members(struct hc_sequence *first, const hc_sequence_optio
         s->context = context;
         s->network = network;
         s->room = options->context ? options->context : network->whole.context;
-        s->batch = options->batch ? options->batch : DEFAULT_BATCH;
+        s->batch = options->batch ? options->batch : HC_DEFAULT_BATCH;
         s->batch = s->batch < MAX_BATCH ? s->batch : MAX_BATCH;
         s->batch = s->batch < s->room ? s->batch : s->room;
         s->logits_room = options->logits && options->logits < s->batch ? options->logits : s->batch;
