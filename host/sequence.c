@@ -35,21 +35,32 @@ static float *take_floats(struct hc_arena *arena, uint64_t rows, uint64_t width)
     return hc_arena_take(arena, rows * width * sizeof(float));
 }
 
+/* Attention has done with its activations when the inner layer begins, and that with its own: they share their place.
+ */
+static void lay_out_layer(struct hc_sequence *sequence, struct hc_arena *arena)
+{
+    const struct hc_decoder *d = &sequence->network->decoder;
+    const uint64_t n = sequence->batch, queries = (uint64_t)d->heads * d->head_width;
+    const uint64_t keys = (uint64_t)d->key_value_heads * d->head_width;
+    struct hc_arena inner = *arena;
+    sequence->queries = take_floats(arena, n, queries);
+    sequence->keys = take_floats(arena, n, keys);
+    sequence->values = take_floats(arena, n, keys);
+    sequence->attended = take_floats(arena, n, queries);
+    sequence->gate = take_floats(&inner, n, d->inner_width);
+    sequence->up = take_floats(&inner, n, d->inner_width);
+    arena->used = inner.used > arena->used ? inner.used : arena->used;
+}
+
 /* The sizes are bounded by what `configure` allows, so that sums of products of two fit in 64 bits. */
 static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
 {
     const struct hc_decoder *d = &sequence->network->decoder;
     const struct hc_share *share = &sequence->network->share;
-    const uint64_t n = sequence->batch, queries = (uint64_t)d->heads * d->head_width;
-    const uint64_t keys = (uint64_t)d->key_value_heads * d->head_width;
+    const uint64_t n = sequence->batch;
     sequence->x = take_floats(arena, n, d->width);
     sequence->normed = take_floats(arena, n, d->width);
-    sequence->queries = take_floats(arena, n, queries);
-    sequence->keys = take_floats(arena, n, keys);
-    sequence->values = take_floats(arena, n, keys);
-    sequence->attended = take_floats(arena, n, queries);
-    sequence->gate = take_floats(arena, n, d->inner_width);
-    sequence->up = take_floats(arena, n, d->inner_width);
+    lay_out_layer(sequence, arena);
     sequence->turns = take_floats(arena, n, d->head_width);
     sequence->logits = take_floats(arena, share->decides ? sequence->logits_room : 0, d->vocabulary);
     sequence->gathered = take_floats(arena, n, hc_share_gathered(share, &sequence->network->whole));
