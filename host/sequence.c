@@ -497,17 +497,21 @@ static hc_status join_best(struct hc_sequence *s, uint32_t most, float *logits, 
     const struct hc_share *share = &network->share;
     const size_t ranks = (size_t)share->ranks;
     size_t *bytes = malloc(ranks * sizeof *bytes);
+    const uint32_t count = network->logits_of[share->rank];
+    uint64_t *heap = malloc((count + (size_t)1) * sizeof *heap);
     struct hc_candidate *mine = malloc(most * sizeof *mine), *all = malloc(ranks * most * sizeof *all);
-    hc_status status = bytes && mine && all ? HC_OK : hc_no_memory(error);
+    hc_status status = bytes && heap && mine && all ? HC_OK : hc_no_memory(error);
     if (status != HC_OK)
         goto done;
     for (int r = 0; r < share->ranks; r++)
         bytes[r] = told_by(network, r, most) * sizeof *all;
-    hc_candidates_best(s->fetched, network->logits_of[share->rank], (int32_t)share->vocabulary.first, most, mine);
+    hc_candidates_best(&s->context->kernels.sampling, s->fetched, count, (int32_t)share->vocabulary.first, most, heap,
+                       mine);
     HC_TRY(hc_comm_all_gather(s->comm, mine, all, bytes, "the most likely tokens", error));
     status = put_best(network, all, most, logits, error);
 done:
     free(bytes);
+    free(heap);
     free(mine);
     free(all);
     return status;
