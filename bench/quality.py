@@ -5,7 +5,8 @@ usage: quality.py measure --hyperc PROGRAM --round PROGRAM --data FOLDER --work 
                           [MODEL=DIRECTORY]...                      prints rows as they are measured, below their head
        quality.py merge COMMITTED.csv NOW.csv                       prints the first with the rows of the second in it
        quality.py compare COMMITTED.csv NOW.csv                     exit: 0 same, 1 not
-MODEL is "smollm2" (the dithered one) or "story"; patterns are those of fnmatch, on "model,method,settings,moments".
+MODEL is "smollm2" (the dithered one), "smollm2-short" (the same over two windows, a single row) or "story"; patterns
+are those of fnmatch, on "model,method,settings,moments".
 """
 import argparse
 import csv
@@ -24,14 +25,24 @@ TOLERANCE = 1e-3
 
 MODELS = {
     "smollm2": ["-f", "wiki.test.raw", "--protocol", "llama.cpp", "--ctx", "512", "--chunks", "32"],
+    "smollm2-short": ["-f", "wiki.test.raw", "--protocol", "llama.cpp", "--ctx", "512", "--chunks", "2"],
     "story": ["-f", "tinystories_valid_30k.txt", "--protocol", "lines"],
 }
 CALIBRATION = "novels_130k.txt"  # not of the test's own kind
 KEEP = ["--keep", "model.embed_tokens.weight", "--keep", "lm_head.weight"]
 
 
-def plan_rows(quick):
+def window_row(k, length, moments):
+    columns = ["--columns", "none"] if moments == "no columns" else ["--moments", moments]
+    return ("window", f"k={k} L={length}", moments,
+            ["--method", "window", "--bits", str(k), "--window", str(length)] + columns)
+
+
+def plan_rows(model, quick):
     """(method, settings, moments, arguments) of every row; `hyperc compress` makes those of the methods."""
+    if model == "smollm2-short":
+        yield window_row(4, 12, "weights")
+        return
     yield "none", "", "", None
     for kind, group in ("int4", 32), ("int4", 128), ("int8", 32), ("int8", 128), ("nf4", 64):
         if not quick or (kind, group) == ("int4", 32):
@@ -40,11 +51,8 @@ def plan_rows(quick):
         yield "pair", f"side={side}", "", ["--method", "pair", "--side", side]
     for length in (12,) if quick else (12, 16):
         for k in (3, 4) if quick else (2, 3, 4, 5):
-            code = ["--method", "window", "--bits", str(k), "--window", str(length)]
-            settings = f"k={k} L={length}"
-            yield "window", settings, "no columns", code + ["--columns", "none"]
-            for moments in ("none", "weights") if quick else ("none", "weights", "self", "file"):
-                yield "window", settings, moments, code + ["--moments", moments]
+            for moments in ("no columns", "none", "weights") + (() if quick else ("self", "file")):
+                yield window_row(k, length, moments)
 
 
 class Bench:
@@ -99,7 +107,7 @@ def measure(arguments):
     for item in arguments.models:
         model, directory = item.split("=", 1)
         bench = Bench(arguments, model, directory)
-        for method, settings, moments, how in plan_rows(arguments.quick):
+        for method, settings, moments, how in plan_rows(model, arguments.quick):
             key = [model, method, settings, moments]
             if not arguments.only or any(fnmatch.fnmatchcase(",".join(key), only) for only in arguments.only):
                 table.writerow(key + [f"{value:.6g}" for value in bench.measure(method, how)])
@@ -116,7 +124,7 @@ def read_table(path):
 def merge(arguments):
     rows = read_table(arguments.committed) if os.path.exists(arguments.committed) else {}
     rows.update(read_table(arguments.now))
-    order = [",".join((model,) + row[:3]) for model in MODELS for row in plan_rows(False)]
+    order = [",".join((model,) + row[:3]) for model in MODELS for row in plan_rows(model, False)]
     table = csv.DictWriter(sys.stdout, KEYS + MEASURED, lineterminator="\n")
     table.writeheader()
     table.writerows(rows[key] for key in order if key in rows)

@@ -17,7 +17,7 @@
 
 #include "window_encode/window_encode.h"
 
-enum { EXIT_USAGE = 2, CONTEXT = 4096, BATCH = 128, VOCABULARY_BITS = 6, MOST_DEVICES = 64, MOST_TENSORS = 1024 };
+enum { EXIT_USAGE = 2, CONTEXT = 4096, VOCABULARY_BITS = 6, MOST_DEVICES = 64, MOST_TENSORS = 1024 };
 
 /* A weight as it is read, and as it is uploaded: bfloat16. */
 static const double weight_bytes = 2;
@@ -446,7 +446,7 @@ static hc_status print_row(struct table *table, const struct scale_machine *mach
                            unsigned devices, const struct scale_code *code)
 {
     const struct hc_decoder *decoder = &model->decoder;
-    const struct scale_setting setting = setting_of(code, CONTEXT, BATCH);
+    const struct scale_setting setting = setting_of(code, CONTEXT, HC_DEFAULT_BATCH);
     struct running tensors, layers;
     double imbalance = 0;
     hc_status status = plan_imbalance(table->context, &table->tensors, code, devices, &imbalance);
@@ -754,7 +754,7 @@ static void print_help(void)
          "    --bits K      of `window` (default 4); embedding and head have 6\n"
          "    --length L    of its codes (default 12)\n"
          "    --context N   positions in the cache (default: all that the model allows)\n"
-         "    --batch N     positions at once (default 128)\n"
+         "    --batch N     positions at once (default 512)\n"
          "    --held        opens the compressed model on equal GPUs, and compares what is held:\n"
          "                  library_...: as the library counts it, stored to 2 %, sequence to 0.1 %\n"
          "                  device_...: as the devices do, before and after, given and all to 10 %;\n"
@@ -841,8 +841,12 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {
-        .counts = "bench/results/sass.csv", .method = "window", .bits = 4, .length = 12, .batch = BATCH, .devices = 1};
+    struct arguments arguments = {.counts = "bench/results/sass.csv",
+                                  .method = "window",
+                                  .bits = 4,
+                                  .length = 12,
+                                  .batch = HC_DEFAULT_BATCH,
+                                  .devices = 1};
     const int code = parse(&arguments, argc, argv);
     if (code >= 0)
         return code;

@@ -140,27 +140,27 @@ static inline uint64_t scale_cache_bytes(const struct hc_decoder *local, uint32_
     return 2 * local->layers * hc_cache_bytes(local, HC_TYPE_F16, context);
 }
 
-/* Activations of n positions, and the logits of one where there are any. */
+static inline uint64_t scale_floats(const uint64_t *widths, size_t count, uint64_t n)
+{
+    struct hc_arena arena = {.alignment = 64};
+    for (size_t i = 0; i < count; i++)
+        hc_arena_take(&arena, n * widths[i] * sizeof(float));
+    return arena.used;
+}
+
+/* Activations of n positions, and the logits of one where there are any. Attention and the inner layer share a place.
+ */
 static inline uint64_t scale_activation_bytes(const struct hc_share *share, const struct hc_decoder *whole, uint64_t n)
 {
     const struct hc_decoder local = hc_share_decoder(share, whole);
     const uint64_t queries = (uint64_t)local.heads * local.head_width;
     const uint64_t keys = (uint64_t)local.key_value_heads * local.head_width;
-    const uint64_t widths[] = {local.width,
-                               local.width,
-                               queries,
-                               keys,
-                               keys,
-                               queries,
-                               local.inner_width,
-                               local.inner_width,
-                               local.head_width,
-                               hc_share_gathered(share, whole),
+    const uint64_t widths[] = {local.width, local.width, local.head_width, hc_share_gathered(share, whole),
                                share->rows.count};
-    struct hc_arena arena = {.alignment = 64};
-    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
-        hc_arena_take(&arena, n * widths[i] * sizeof(float));
-    return arena.used + (share->decides ? local.vocabulary * sizeof(float) : 0);
+    const uint64_t attention[] = {queries, keys, keys, queries}, inner[] = {local.inner_width, local.inner_width};
+    return scale_floats(widths, sizeof widths / sizeof *widths, n) +
+           scale_most(scale_floats(attention, 4, n), scale_floats(inner, 2, n)) +
+           (share->decides ? local.vocabulary * sizeof(float) : 0);
 }
 
 /* ---- Workspace ---------------------------------------------------------------------------------- */

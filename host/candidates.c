@@ -1,37 +1,41 @@
 #include "candidates.h"
 
-#include <math.h>
-#include <stdbool.h>
-
-static bool worse(const struct hc_candidate *a, const struct hc_candidate *b)
+/* Puts a key where the top of the heap that begins at `at` is free. */
+static void sink(uint64_t *heap, uint32_t count, uint32_t at, uint64_t key)
 {
-    return a->logit < b->logit || (a->logit == b->logit && a->token > b->token);
-}
-
-/* Puts a candidate where the top of a heap is free, whose top is the worst. */
-static void sink(struct hc_candidate *heap, uint32_t count, uint32_t at, struct hc_candidate candidate)
-{
-    for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && worse(&heap[child + 1], &heap[child]))
-            child++;
-        if (!worse(&heap[child], &candidate))
+    for (uint64_t child; (child = 2 * (uint64_t)at + 1) < count; at = (uint32_t)child) {
+        child += child + 1 < count && heap[child + 1] > heap[child];
+        if (heap[child] <= key)
             break;
         heap[at] = heap[child];
     }
-    heap[at] = candidate;
+    heap[at] = key;
 }
 
-void hc_candidates_best(const float *logits, uint32_t count, int32_t first, uint32_t most, struct hc_candidate *best)
+uint32_t hc_candidates_heap(const struct hc_sampling_ops *ops, const float *logits, uint32_t count, uint32_t reach,
+                            uint64_t *heap)
+{
+    const float least = ops->reached(logits, count, reach);
+    const uint32_t collected = (uint32_t)ops->collect(logits, count, least, heap);
+    for (uint32_t at = collected / 2; at-- > 0;)
+        sink(heap, collected, at, heap[at]);
+    return collected;
+}
+
+void hc_candidates_pop(uint64_t *heap, uint32_t count)
+{
+    const uint64_t top = heap[0], last = heap[count - 1];
+    sink(heap, count - 1, 0, last);
+    heap[count - 1] = top;
+}
+
+void hc_candidates_best(const struct hc_sampling_ops *ops, const float *logits, uint32_t count, int32_t first,
+                        uint32_t most, uint64_t *heap, struct hc_candidate *best)
 {
     const uint32_t kept = count < most ? count : most;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct hc_candidate next = {isnan(logits[i]) ? -INFINITY : logits[i], first + (int32_t)i};
-        if (i < kept)
-            best[i] = next;
-        else if (worse(&best[0], &next))
-            sink(best, kept, 0, next);
-        if (i + 1 == kept)
-            for (uint32_t at = kept / 2; at-- > 0;)
-                sink(best, kept, at, best[at]);
+    uint32_t left = kept > 0 ? hc_candidates_heap(ops, logits, count, kept, heap) : 0;
+    for (uint32_t i = 0; i < kept; i++) {
+        hc_candidates_pop(heap, left--);
+        best[i] = (struct hc_candidate){hc_sampling_logit(heap[left]), first + hc_sampling_token(heap[left])};
     }
 }

@@ -53,7 +53,7 @@ struct hc_sequence {
     uint64_t bytes;
     void *memory;            /* of the device: caches and activations */
     struct hc_cache *caches; /* of every layer; the array itself is the host's */
-    /* Activations of a batch. */
+    /* Activations of a batch. Those of attention (from queries on) lie where gate and up do. */
     float *x, *normed, *queries, *keys, *values, *attended, *gate, *up, *turns;
     float *gathered, *part; /* of a matrix that is cut by rows: what it reads, of all ranks; what its rows here give */
     int32_t *tokens;        /* of the host, as rows of this rank's embedding; -1: not here */

@@ -2,12 +2,13 @@
 
 #include "backend.h"
 
+#include <hyperc/run.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Room that is kept free beside layers: for this many positions in all, and as many at once as the program reads of a
- * prompt; and for this many bytes of everything else. */
-enum { USUAL_CONTEXT = 4096, USUAL_BATCH = 512, BESIDE = 256 << 20 };
+/* Room that is kept free beside layers: for this many positions in all, HC_DEFAULT_BATCH at once; and for this many
+ * bytes of everything else. */
+enum { USUAL_CONTEXT = 4096, BESIDE = 256 << 20 };
 static const uint64_t UNKNOWN = UINT64_MAX; /* bytes */
 
 /* ---- Memory of devices ---------------------------------------------------------------------- */
@@ -96,9 +97,10 @@ static uint64_t beside_bytes(const struct hc_model *model, const struct hc_decod
                              const struct hc_decoder_names *names)
 {
     const char *const top[] = {names->embedding, names->head};
-    const uint64_t heads = (uint64_t)decoder->heads + decoder->key_value_heads;
-    const uint64_t activations = 2 * ((uint64_t)decoder->width + heads * decoder->head_width + decoder->inner_width);
-    uint64_t bytes = BESIDE + (activations + decoder->vocabulary) * USUAL_BATCH * sizeof(float);
+    const uint64_t heads = ((uint64_t)decoder->heads + decoder->key_value_heads) * decoder->head_width;
+    const uint64_t layer = heads > decoder->inner_width ? heads : decoder->inner_width; /* they share their place */
+    const uint64_t activations = 2 * (decoder->width + layer);
+    uint64_t bytes = BESIDE + (activations + decoder->vocabulary) * HC_DEFAULT_BATCH * sizeof(float);
     for (size_t i = 0; i < sizeof top / sizeof *top; i++) {
         struct hc_tensor_name name;
         snprintf(name.text, sizeof name.text, "%s.weight", top[i]);

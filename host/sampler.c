@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "candidates.h"
 #include "context.h"
 #include "philox.h"
 
@@ -132,45 +133,24 @@ static double weight(const hc_sampler *sampler, float logit)
 
 /* ---- The heap ------------------------------------------------------------------------------- */
 
-/* Puts a key where the top of the heap that begins at `at` is free. */
-static void sink(uint64_t *heap, uint32_t count, uint32_t at, uint64_t key)
-{
-    for (uint64_t child; (child = 2 * (uint64_t)at + 1) < count; at = (uint32_t)child) {
-        child += child + 1 < count && heap[child + 1] > heap[child];
-        if (heap[child] <= key)
-            break;
-        heap[at] = heap[child];
-    }
-    heap[at] = key;
-}
-
 /* Makes a heap of the best `reach` tokens, and of some more. */
 static void fill(hc_sampler *sampler, uint32_t reach)
 {
-    uint64_t *heap = sampler->candidates;
-    const uint32_t vocabulary = sampler->vocabulary;
-    const float least = sampler->kernels.reached(sampler->logits, vocabulary, reach);
-    const uint32_t count = (uint32_t)sampler->kernels.collect(sampler->logits, vocabulary, least, heap);
-    for (uint32_t at = count / 2; at-- > 0;)
-        sink(heap, count, at, heap[at]);
-    sampler->count = sampler->left = count;
-    sampler->best = hc_sampling_logit(heap[0]);
+    sampler->count = sampler->left =
+        hc_candidates_heap(&sampler->kernels, sampler->logits, sampler->vocabulary, reach, sampler->candidates);
+    sampler->best = hc_sampling_logit(sampler->candidates[0]);
 }
 
 /* The candidate of a rank, the best being 0. A heap that has no more is filled again: what it gave up, it gives up once
  * more, which is little beside what the larger one costs. */
 static uint64_t ranked(hc_sampler *sampler, uint32_t rank)
 {
-    uint64_t *heap = sampler->candidates;
     if (rank >= sampler->count)
         fill(sampler, rank < sampler->vocabulary / GROWTH ? rank * GROWTH : sampler->vocabulary);
     uint32_t place = sampler->count - 1 - rank;
-    while (sampler->left > place) {
-        uint64_t top = heap[0], last = heap[--sampler->left];
-        sink(heap, sampler->left, 0, last);
-        heap[sampler->left] = top;
-    }
-    return heap[place];
+    while (sampler->left > place)
+        hc_candidates_pop(sampler->candidates, sampler->left--);
+    return sampler->candidates[place];
 }
 
 /* ---- The choice ----------------------------------------------------------------------------- */

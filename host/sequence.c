@@ -10,10 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    DEFAULT_BATCH = 128,
-    MAX_BATCH = UINT16_MAX /* no more at once: so many blocks has a grid of a GPU, and 32 bits count all heads */
-};
+/* No more at once: so many blocks has a grid of a GPU, and 32 bits count all heads. */
+enum { MAX_BATCH = UINT16_MAX };
 
 void hc_sequence_options_init(hc_sequence_options *options)
 {
@@ -37,21 +35,32 @@ static float *take_floats(struct hc_arena *arena, uint64_t rows, uint64_t width)
     return hc_arena_take(arena, rows * width * sizeof(float));
 }
 
+/* Attention has done with its activations when the inner layer begins, and that with its own: they share their place.
+ */
+static void lay_out_layer(struct hc_sequence *sequence, struct hc_arena *arena)
+{
+    const struct hc_decoder *d = &sequence->network->decoder;
+    const uint64_t n = sequence->batch, queries = (uint64_t)d->heads * d->head_width;
+    const uint64_t keys = (uint64_t)d->key_value_heads * d->head_width;
+    struct hc_arena inner = *arena;
+    sequence->queries = take_floats(arena, n, queries);
+    sequence->keys = take_floats(arena, n, keys);
+    sequence->values = take_floats(arena, n, keys);
+    sequence->attended = take_floats(arena, n, queries);
+    sequence->gate = take_floats(&inner, n, d->inner_width);
+    sequence->up = take_floats(&inner, n, d->inner_width);
+    arena->used = inner.used > arena->used ? inner.used : arena->used;
+}
+
 /* The sizes are bounded by what `configure` allows, so that sums of products of two fit in 64 bits. */
 static void lay_out(struct hc_sequence *sequence, struct hc_arena *arena)
 {
     const struct hc_decoder *d = &sequence->network->decoder;
     const struct hc_share *share = &sequence->network->share;
-    const uint64_t n = sequence->batch, queries = (uint64_t)d->heads * d->head_width;
-    const uint64_t keys = (uint64_t)d->key_value_heads * d->head_width;
+    const uint64_t n = sequence->batch;
     sequence->x = take_floats(arena, n, d->width);
     sequence->normed = take_floats(arena, n, d->width);
-    sequence->queries = take_floats(arena, n, queries);
-    sequence->keys = take_floats(arena, n, keys);
-    sequence->values = take_floats(arena, n, keys);
-    sequence->attended = take_floats(arena, n, queries);
-    sequence->gate = take_floats(arena, n, d->inner_width);
-    sequence->up = take_floats(arena, n, d->inner_width);
+    lay_out_layer(sequence, arena);
     sequence->turns = take_floats(arena, n, d->head_width);
     sequence->logits = take_floats(arena, share->decides ? sequence->logits_room : 0, d->vocabulary);
     sequence->gathered = take_floats(arena, n, hc_share_gathered(share, &sequence->network->whole));
@@ -190,7 +199,7 @@ static hc_status make_members(struct hc_sequence *first, const hc_sequence_optio
         s->context = context;
         s->network = network;
         s->room = options->context ? options->context : network->whole.context;
-        s->batch = options->batch ? options->batch : DEFAULT_BATCH;
+        s->batch = options->batch ? options->batch : HC_DEFAULT_BATCH;
         s->batch = s->batch < MAX_BATCH ? s->batch : MAX_BATCH;
         s->batch = s->batch < s->room ? s->batch : s->room;
         s->logits_room = options->logits && options->logits < s->batch ? options->logits : s->batch;
@@ -488,17 +497,21 @@ static hc_status join_best(struct hc_sequence *s, uint32_t most, float *logits, 
     const struct hc_share *share = &network->share;
     const size_t ranks = (size_t)share->ranks;
     size_t *bytes = malloc(ranks * sizeof *bytes);
+    const uint32_t count = network->logits_of[share->rank];
+    uint64_t *heap = malloc((count + (size_t)1) * sizeof *heap);
     struct hc_candidate *mine = malloc(most * sizeof *mine), *all = malloc(ranks * most * sizeof *all);
-    hc_status status = bytes && mine && all ? HC_OK : hc_no_memory(error);
+    hc_status status = bytes && heap && mine && all ? HC_OK : hc_no_memory(error);
     if (status != HC_OK)
         goto done;
     for (int r = 0; r < share->ranks; r++)
         bytes[r] = told_by(network, r, most) * sizeof *all;
-    hc_candidates_best(s->fetched, network->logits_of[share->rank], (int32_t)share->vocabulary.first, most, mine);
+    hc_candidates_best(&s->context->kernels.sampling, s->fetched, count, (int32_t)share->vocabulary.first, most, heap,
+                       mine);
     HC_TRY(hc_comm_all_gather(s->comm, mine, all, bytes, "the most likely tokens", error));
     status = put_best(network, all, most, logits, error);
 done:
     free(bytes);
+    free(heap);
     free(mine);
     free(all);
     return status;

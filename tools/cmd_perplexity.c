@@ -239,11 +239,11 @@ static uint32_t least(uint32_t a, uint32_t b)
 }
 
 /* Windows go through the model in as few pieces as memory allows; where layers were placed by what memory is free, that
- * counted on MOST_BATCH. */
+ * counted on HC_DEFAULT_BATCH. */
 static void choose_batch(struct perplexity_state *state)
 {
     const uint32_t fit = (uint32_t)(LOGIT_BYTES / sizeof(float) / state->models[0].info.vocabulary);
-    const uint32_t most = state->sharing.apart ? MOST_BATCH : MOST_POSITIONS;
+    const uint32_t most = state->sharing.apart ? HC_DEFAULT_BATCH : MOST_POSITIONS;
     uint32_t before = 1, counted = 1;
     for (size_t w = 0; w < state->windows.count; w++) {
         const struct window *window = &state->windows.items[w];

@@ -6,10 +6,6 @@
 
 #include <hyperc/run.h>
 
-/* Most tokens that a prompt is read at a time. More would save next to nothing, as what is decoded serves them all; the
- * memory of activations, and how long a signal waits, grow with it. */
-enum { MOST_BATCH = 512 };
-
 /* A model and a text on its way through it. All zero: closed. */
 struct running {
     hc_context *context;

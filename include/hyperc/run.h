@@ -85,11 +85,16 @@ hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const h
 
 typedef struct hc_sequence hc_sequence;
 
+/* Tokens that are evaluated at once where no other number is asked for: as many as llama.cpp's physical batch has. More
+ * would save next to nothing, as what is decoded serves them all; memory, and how long a signal waits, grow with it. */
+enum { HC_DEFAULT_BATCH = 512 };
+
 typedef struct hc_sequence_options {
     uint32_t context;   /* most tokens; 0: the model's own limit. More than that is HC_ERR_ARGUMENT */
-    uint32_t batch;     /* most tokens that are evaluated at once; 0: 128. A call of hc_evaluate decodes a matrix once
-                         * for every `batch` of its tokens, and working memory is in proportion: who reads a text wants
-                         * as many as it has, some hundreds at most, who only writes 1 */
+    uint32_t batch;     /* most tokens that are evaluated at once; 0: HC_DEFAULT_BATCH. A call of hc_evaluate with more
+                         * tokens goes batch by batch, and decodes every tile of every matrix once for each of them.
+                         * Working memory is set aside in proportion, on a CPU without taking more of it than the
+                         * largest call so far needs. Who only writes wants 1 */
     uint32_t logits;    /* of how many of them at once: with HC_LOGITS_ALL batches are no longer; 0: of all. Each takes
                          * 4 bytes per number of the vocabulary on the device: who only generates text wants 1 */
     hc_type cache_type; /* of keys and values: HC_TYPE_F16, HC_TYPE_F32, or HC_TYPE_I8 (with a scale per head) */

@@ -5,6 +5,7 @@
 #include <hyperc/run.h>
 #include <math.h>
 #include <pthread.h>
+#include <unistd.h>
 
 /* INNER: enough rows for several chunks of a product. */
 enum { WIDTH = 32, LAYERS = 2, HEADS = 4, KEYS = 2, HEAD_WIDTH = 8, INNER = 1184, VOCABULARY = 40, CONTEXT = 64 };
@@ -13,7 +14,7 @@ enum { MAX_TENSORS = 64 };
 static const char *const config =
     "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": 32, \"hidden_act\": "
     "\"silu\", \"intermediate_size\": 1184, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
-    "\"num_key_value_heads\": 2, \"vocab_size\": 40, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, "
+    "\"num_key_value_heads\": 2, \"vocab_size\": 40, \"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-5, "
     "\"rope_theta\": 10000.0, \"tie_word_embeddings\": true%s}";
 
 /* ---- A small model of random weights -------------------------------------------------------- */
@@ -102,11 +103,16 @@ static void write_weights(struct scratch *scratch, size_t vocabulary)
     write_weights_and(scratch, vocabulary, NULL, 0, 0);
 }
 
-static void write_config(struct scratch *scratch, const char *more)
+static void write_config_of(struct scratch *scratch, int context, const char *more)
 {
     char text[1024];
-    snprintf(text, sizeof text, config, more);
+    snprintf(text, sizeof text, config, context, more);
     scratch_text(scratch, "config.json", text);
+}
+
+static void write_config(struct scratch *scratch, const char *more)
+{
+    write_config_of(scratch, CONTEXT, more);
 }
 
 static void make_model(struct scratch *scratch)
@@ -416,6 +422,56 @@ Test(network, tiles_are_decoded_once)
     scratch_remove(&scratch);
 }
 
+static uint64_t resident_bytes(void)
+{
+    unsigned long long size, resident;
+    FILE *file = fopen("/proc/self/statm", "r");
+    cr_assert_not_null(file);
+    cr_assert_eq(fscanf(file, "%llu %llu", &size, &resident), 2);
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Where no batch is asked for, a call of more than HC_DEFAULT_BATCH tokens takes two; and a short one no more memory
+ * than it needs. */
+Test(network, default_batch)
+{
+    static const int32_t tokens[HC_DEFAULT_BATCH + 1] = {0};
+    struct scratch scratch;
+    char path[400];
+    hc_network *network;
+    hc_sequence *sequence;
+    make_model(&scratch);
+    write_config_of(&scratch, 2 * HC_DEFAULT_BATCH, "");
+    snprintf(path, sizeof path, "%s.out", scratch.root);
+    compress(scratch.root, path, "window", 4);
+    hc_context *context = open_context(HC_TIER_BEST, 2);
+    products = context->kernels.window_product;
+    context->kernels.window_product.multiply = count_tiles;
+    cr_assert_eq(hc_network_open(context, path, &network), HC_OK, "%s", hc_message(context));
+    const uint64_t before = resident_bytes();
+    cr_assert_eq(hc_sequence_create(context, network, NULL, &sequence), HC_OK, "%s", hc_message(context));
+    cr_assert_eq(hc_sequence_batch(sequence), HC_DEFAULT_BATCH);
+    cr_assert_eq(hc_evaluate(sequence, tokens, 1, HC_LOGITS_NONE, NULL), HC_OK);
+    const uint64_t little = resident_bytes() - before, all = hc_sequence_bytes(sequence);
+    cr_assert(little < all / 4, "%llu bytes of %llu", (unsigned long long)little, (unsigned long long)all);
+    cr_assert_eq(hc_sequence_cut(sequence, 0), HC_OK);
+    decoded_tiles = 0;
+    cr_assert_eq(hc_evaluate(sequence, tokens, HC_DEFAULT_BATCH, HC_LOGITS_NONE, NULL), HC_OK);
+    const uint64_t once = decoded_tiles, much = resident_bytes() - before;
+    cr_assert(much > all / 2, "%llu bytes of %llu", (unsigned long long)much, (unsigned long long)all);
+    cr_assert_eq(hc_sequence_cut(sequence, 0), HC_OK);
+    cr_assert_eq(hc_evaluate(sequence, tokens, HC_DEFAULT_BATCH + 1, HC_LOGITS_NONE, NULL), HC_OK);
+    cr_assert(once > 0 && decoded_tiles == 3 * once, "%llu and %llu tiles", (unsigned long long)once,
+              (unsigned long long)(decoded_tiles - once));
+    hc_sequence_destroy(sequence);
+    hc_network_close(network);
+    hc_context_destroy(context);
+    struct hc_error error;
+    cr_assert_eq(hc_remove_tree(path, &error), HC_OK);
+    scratch_remove(&scratch);
+}
+
 /* ---- Choosing where the logits are ---------------------------------------------------------- */
 
 static hc_sampler *open_sampler(hc_context *context, uint32_t vocabulary, float temperature)
@@ -629,14 +685,10 @@ Test(network, matrices_in_pieces)
 Test(network, no_window_in_a_context_of_one)
 {
     struct scratch scratch;
-    char text[1024], path[400];
+    char path[400];
     hc_context *context = open_context(HC_TIER_BEST, 1);
     make_model(&scratch);
-    snprintf(text, sizeof text, config, "");
-    char *number = strstr(text, "64, \"rms_norm_eps\"");
-    cr_assert_not_null(number);
-    memcpy(number, " 1", 2);
-    scratch_text(&scratch, "config.json", text);
+    write_config_of(&scratch, 1, "");
     snprintf(path, sizeof path, "%s.moments", scratch.root);
     cr_assert_eq(hc_calibrate(context, scratch.root, path, NULL), HC_ERR_ARGUMENT);
     cr_assert_not_null(strstr(hc_message(context), "2 to 1"), "%s", hc_message(context));

@@ -1,4 +1,5 @@
-/* Choosing tokens: every tier chooses what the definition says, which is written down here with everything sorted. */
+/* Choosing tokens: every tier chooses what the definition says, which is written down here with everything sorted; and
+ * finds the same best ones for other ranks. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <hyperc/run.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "candidates.h"
 #include "common/exponential.h"
 #include "philox.h"
 #include "tiers.h"
@@ -26,6 +28,8 @@ struct task {
     uint32_t vocabulary;
     float *given, *copy, *logits; /* logits: after the penalty, and finite */
     struct rank *ranks;
+    uint64_t *heap;
+    struct hc_candidate *best;
 };
 
 static void fill_given(struct task *task, int kind)
@@ -148,15 +152,35 @@ static void every_option(struct task *task, int seeds)
     }
 }
 
-static void check_tier(hc_tier tier)
+/* What a rank tells that has a vocabulary's tokens from FIRST on. */
+static void expect_best(struct task *task, const struct hc_sampling_ops *ops)
+{
+    enum { FIRST = 100 };
+    const uint32_t n = task->vocabulary, most[] = {1, 2, 40, 1024, n, n + 1};
+    rank_all(task, 1);
+    for (size_t m = 0; m < sizeof most / sizeof *most; m++) {
+        hc_candidates_best(ops, task->logits, n, FIRST, most[m], task->heap, task->best);
+        for (uint32_t i = 0; i < most[m] && i < n; i++) {
+            const struct rank *expected = &task->ranks[i];
+            cr_assert_eq(task->best[i].token, FIRST + expected->token, "%u of %u: number %u is %d, not %d", most[m], n,
+                         i, task->best[i].token, FIRST + expected->token);
+            cr_assert_eq(task->best[i].logit, expected->logit);
+        }
+    }
+    hc_candidates_best(ops, task->logits, 0, FIRST, 1, task->heap, task->best); /* a rank that has none */
+}
+
+static void check_tier(hc_tier tier, const struct hc_kernels *kernels)
 {
     static const uint32_t vocabularies[] = {1, 17, 300, 5000, LARGE};
     hc_context_options settings;
     struct task task = {.given = malloc(LARGE * sizeof(float)),
                         .copy = malloc(LARGE * sizeof(float)),
                         .logits = malloc(LARGE * sizeof(float)),
-                        .ranks = malloc(LARGE * sizeof(struct rank))};
-    cr_assert(task.given && task.copy && task.logits && task.ranks);
+                        .ranks = malloc(LARGE * sizeof(struct rank)),
+                        .heap = malloc(LARGE * sizeof(uint64_t)),
+                        .best = malloc(LARGE * sizeof(struct hc_candidate))};
+    cr_assert(task.given && task.copy && task.logits && task.ranks && task.heap && task.best);
     hc_context_options_init(&settings);
     settings.tier = tier;
     cr_assert_eq(hc_context_create(&task.context, &settings), HC_OK);
@@ -165,19 +189,21 @@ static void check_tier(hc_tier tier)
             task.vocabulary = vocabularies[v];
             fill_given(&task, kind);
             every_option(&task, task.vocabulary < 1000 ? 50 : task.vocabulary < LARGE ? 4 : 1);
+            expect_best(&task, &kernels->sampling);
         }
     hc_context_destroy(task.context);
     free(task.given);
     free(task.copy);
     free(task.logits);
     free(task.ranks);
+    free(task.heap);
+    free(task.best);
 }
 
 #define DEFINED_TEST(tier, name)                                                                                       \
     static void defined_on_##name(const struct hc_kernels *kernels)                                                    \
     {                                                                                                                  \
-        (void)kernels;                                                                                                 \
-        check_tier(tier);                                                                                              \
+        check_tier(tier, kernels);                                                                                     \
     }                                                                                                                  \
     Test(sampler_tiers, defined_on_##name)                                                                             \
     {                                                                                                                  \

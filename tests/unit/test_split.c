@@ -4,8 +4,6 @@
 #include <hyperc/run.h>
 #include <math.h>
 
-#include "candidates.h"
-
 enum { LAYERS = 4, CONTEXT = 24, MOST_VOCABULARY = 96, MOST_RANKS = 5 };
 
 /* ---- Small models of random weights --------------------------------------------------------- */
@@ -317,28 +315,6 @@ Test(split, chooses_by_all_logits)
         compare_choices(scratch.root, shapes[0].vocabulary, (hc_split)split, 2, 0);
     }
     scratch_remove(&scratch);
-}
-
-static bool is_among(const struct hc_candidate *best, uint32_t count, int32_t token, float logit)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (best[i].token == token)
-            return best[i].logit == logit;
-    return false;
-}
-
-Test(split, candidates)
-{
-    const float logits[] = {1, 5, NAN, 5, -2, 7, 5, -INFINITY};
-    struct hc_candidate best[10];
-    hc_candidates_best(logits, 8, 100, 1, best);
-    cr_assert_eq(best[0].token, 105);
-    hc_candidates_best(logits, 8, 100, 3, best);
-    cr_assert(is_among(best, 3, 105, 7) && is_among(best, 3, 101, 5) && is_among(best, 3, 103, 5), "ties: the lowest");
-    hc_candidates_best(logits, 8, 100, 7, best);
-    cr_assert(is_among(best, 7, 102, -INFINITY) && !is_among(best, 7, 107, -INFINITY));
-    hc_candidates_best(logits, 8, 100, 10, best);
-    cr_assert(is_among(best, 8, 107, -INFINITY) && is_among(best, 8, 100, 1));
 }
 
 /* ---- What ranks hold, and what is refused --------------------------------------------------- */
