@@ -289,12 +289,12 @@ static uint32_t lowest_branch(const struct coder *coder, const uint8_t *codes, u
     const uint32_t multiplier = (uint32_t)coder->trellis.multiplier >> (HC_WINDOW_MAX_LENGTH - length);
     const uint32_t r = (theta_at(coder, codes, t) >> k) * multiplier % (1u << (length - k));
     const uint32_t group = r - r % hc_window_group(k, length);
-    struct hc_window_head head;
-    hc_window_fill_head(&coder->trellis, &head);
-    uint32_t ahead = head.start[(weight + 32768) / 64] + (2u << length) - (group << k);
-    uint32_t e = ahead % (1u << length) >> (length - k), lowest = head.order[e];
+    struct hc_window_near near;
+    hc_window_find_near(&coder->trellis, &near);
+    uint32_t ahead = near.start[(weight + 32768) / 64] + (2u << length) - (group << k);
+    uint32_t e = ahead % (1u << length) >> (length - k), lowest = near.order[e];
     for (unsigned i = 1; i < n; i++)
-        lowest = head.order[e + i] < lowest ? head.order[e + i] : lowest;
+        lowest = near.order[e + i] < lowest ? near.order[e + i] : lowest;
     return lowest;
 }
 
