@@ -2,6 +2,7 @@
  * the same bits from every instruction set, number of threads and division into calls. */
 #include "../golden/golden.h"
 #include "../reference/decoder.h"
+#include "sanitized.h"
 #include "tiers.h"
 
 #include <hyperc/run.h>
@@ -465,6 +466,8 @@ Test(golden, smollm2_perplexity)
     struct golden golden;
     struct run run;
     double sum = 0;
+    if (SANITIZED)
+        cr_skip_test("not run: it takes long with sanitizers, and other tests do the same steps");
     golden_open_smollm2(&golden, "smollm2_text");
     size_t context = (size_t)json_integer_value(golden_member(&golden, "context"));
     size_t windows = (size_t)json_integer_value(golden_member(&golden, "windows"));
