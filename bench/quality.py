@@ -5,6 +5,7 @@ usage: quality.py measure --hyperc PROGRAM --round PROGRAM --data FOLDER --work 
                           [MODEL=DIRECTORY]...                      prints rows as they are measured, below their head
        quality.py merge COMMITTED.csv NOW.csv                       prints the first with the rows of the second in it
        quality.py compare COMMITTED.csv NOW.csv                     exit: 0 same, 1 not
+       quality.py bars COMMITTED.csv                                exit: 0 all rows of BARS there and within, 1 not
 MODEL is "smollm2" (the dithered one), "smollm2-short" (the same over two windows, a single row) or "story"; patterns
 are those of fnmatch, on "model,method,settings,moments".
 """
@@ -22,6 +23,15 @@ KEYS = ["model", "method", "settings", "moments"]
 MEASURED = ["bits_per_weight", "perplexity", "perplexity_error", "kl", "kl_error", "kl_999", "top1"]
 # Codes and products are the same everywhere; the last digits of the mathematical library are not.
 TOLERANCE = 1e-3
+# The KL divergence that rows of the committed table must not exceed.
+BARS = {
+    "smollm2,window,k=4 L=12,none": 0.165,
+    "smollm2,window,k=3 L=12,none": 0.70,
+    "smollm2,window,k=4 L=12,weights": 0.125,
+    "smollm2,window,k=3 L=12,weights": 0.49,
+    "smollm2,window,k=4 L=12,file": 0.10,
+    "smollm2,window,k=3 L=12,file": 0.42,
+}
 
 MODELS = {
     "smollm2": ["-f", "wiki.test.raw", "--protocol", "llama.cpp", "--ctx", "512", "--chunks", "32"],
@@ -143,6 +153,16 @@ def compare(arguments):
     return 1 if faults or not now else 0
 
 
+def bars(arguments):
+    rows, faults = read_table(arguments.committed), 0
+    for name, bar in BARS.items():
+        divergence = float(rows[name]["kl"]) if name in rows else math.nan
+        good = 0 < divergence <= bar  # not so if it is not there
+        faults += not good
+        print(f"{'ok    ' if good else 'FAILED'}  {name}: KL divergence {divergence:g}, at most {bar:g}")
+    return 1 if faults else 0
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -158,6 +178,9 @@ def parse():
         command.set_defaults(run=run)
         command.add_argument("committed")
         command.add_argument("now")
+    command = commands.add_parser("bars")
+    command.set_defaults(run=bars)
+    command.add_argument("committed")
     return parser.parse_args()
 
 

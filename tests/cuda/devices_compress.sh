@@ -3,8 +3,8 @@
 # with two devices each: every file must be the same, byte for byte. Processes that have too few devices say so.
 #
 # usage: devices_compress.sh HYPERC MAKE_CHECKPOINT SCRATCH_DIRECTORY     (under the emulator, with four devices)
-# HYPERC_DATA: a folder with story260K/; by default ../shared/data, seen from the top of the sources. It, the model of
-# the demonstration, and processes are left out where they or MPI are not there.
+# HYPERC_DATA: a folder with story260K/; by default ../shared/data, seen from the top of the sources. It, SmolLM2,
+# which also needs HYPERC_FULL, and processes are left out where they or MPI are not there.
 set -eu
 hyperc=$1 make_checkpoint=$2 scratch=$3
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -69,12 +69,14 @@ same pair "$model" --method pair --loss-threshold 0
 same window "$model"
 lists="cuda:3,cpu,cuda:1"
 same fraction "$scratch/tiny" --only '*layers.1.mlp*' --window 10 --bits 3.25
-if [ -f "$smollm2" ]; then
+if [ -z "${HYPERC_FULL:-}" ]; then
+    left_out "SmolLM2: it takes minutes under the emulator; ./test.sh --full (HYPERC_FULL)"
+elif [ -f "$smollm2" ]; then
     lists="cuda cuda,cuda cuda,cuda,cuda cuda,cuda,cuda,cuda"
     same smollm2-pair "$smollm2" --method pair --only '*layers.[34].*'
     same smollm2 "$smollm2" --only '*layers.[34].*' --window 8 --moments none
 else
-    left_out "no SmolLM2 ($smollm2); ./demo.sh fetches it"
+    left_out "no SmolLM2 ($smollm2); ./test.sh fetches it"
 fi
 
 # first_has LEAST MOST COMMAND...: of two processes the first coded so many percent, and the result is that of one CPU.

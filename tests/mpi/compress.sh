@@ -49,7 +49,7 @@ if [ -f "$smollm2" ]; then
     INPUT=$smollm2 everywhere "3" smollm2 --only '*layers.[34].*' --window 8 --moments none
     INPUT=$smollm2 everywhere "3" smollm2-pair --only '*layers.[34].*' --method pair
 else
-    not_run "no SmolLM2; ./demo.sh fetches it"
+    not_run "no SmolLM2; ./test.sh fetches it"
 fi
 
 # ---- Ranks that are not alike: another speed, more threads, several devices

@@ -169,6 +169,25 @@ Test(gguf_tokenizer, bytes)
     json_decref(small.json);
 }
 
+/* Words by the name of `pre` alone; the tokens go across words, so that another cut shows. */
+Test(gguf_tokenizer, tekken)
+{
+    static struct small small;
+    small_read(&small, "across");
+    put_byte_level(&small, "tekken", "<|begin_of_text|>", "<|eot_id|>");
+    compare_both("tekken", BACK, (int32_t)id_of(&small, "<|eot_id|>"));
+    json_decref(small.json);
+}
+
+Test(gguf_tokenizer, words_by_default)
+{
+    static struct small small;
+    small_read(&small, "across");
+    put_byte_level(&small, "default", NULL, "<|eot_id|>");
+    compare_both("default", BACK, (int32_t)id_of(&small, "<|eot_id|>"));
+    json_decref(small.json);
+}
+
 Test(gguf_tokenizer, composed)
 {
     static struct small small;

@@ -2,6 +2,7 @@
  * the same bits from every instruction set, number of threads and division into calls. */
 #include "../golden/golden.h"
 #include "../reference/decoder.h"
+#include "sanitized.h"
 #include "tiers.h"
 
 #include <hyperc/run.h>
@@ -457,22 +458,37 @@ static double window_loss(struct run *run, const int32_t *tokens, size_t context
     return loss / (double)(context - 1 - context / 2);
 }
 
-/* The first window of Wikipedia's English. llama.cpp rounds activations to 8 bits. */
-Test(golden, smollm2_loss)
+/* Four windows of Wikipedia's English: the loss of each, and the perplexity of all. llama.cpp rounds activations to 8
+ * bits. */
+Test(golden, smollm2_perplexity)
 {
     const struct way way = {HC_TIER_BEST, 2, ALL, 0, HC_TYPE_F32};
     struct golden golden;
     struct run run;
+    double sum = 0;
+    if (SANITIZED)
+        cr_skip_test("not run: it takes long with sanitizers, and other tests do the same steps");
     golden_open_smollm2(&golden, "smollm2_text");
     size_t context = (size_t)json_integer_value(golden_member(&golden, "context"));
-    cr_assert_geq(golden.count, context);
+    size_t windows = (size_t)json_integer_value(golden_member(&golden, "windows"));
+    cr_assert(windows == 4 && golden.count == windows * context);
     run_open(&run, golden.model, &way);
-    double loss = window_loss(&run, golden.tokens, context);
-    double wanted = json_number_value(json_array_get(golden_member(&golden, "losses_transformers"), 0));
-    double rounded = json_number_value(json_array_get(golden_member(&golden, "losses_llamacpp"), 0));
-    cr_log_info("loss %.7f; transformers %.7f, llama.cpp %.7f", loss, wanted, rounded);
-    cr_assert_float_eq(loss, wanted, 1e-5);
-    cr_assert_float_eq(loss, rounded, 1e-2);
+    for (size_t i = 0; i < windows; i++) {
+        cr_assert_eq(hc_sequence_cut(run.sequence, 0), HC_OK);
+        double loss = window_loss(&run, golden.tokens + i * context, context);
+        double wanted = json_number_value(json_array_get(golden_member(&golden, "losses_transformers"), i));
+        double rounded = json_number_value(json_array_get(golden_member(&golden, "losses_llamacpp"), i));
+        cr_log_info("loss %.7f; transformers %.7f, llama.cpp %.7f", loss, wanted, rounded);
+        cr_assert_float_eq(loss, wanted, 1e-5);
+        cr_assert_float_eq(loss, rounded, 1e-2);
+        sum += loss;
+    }
+    double perplexity = exp(sum / (double)windows);
+    double wanted = json_number_value(golden_member(&golden, "perplexity_transformers"));
+    double rounded = json_number_value(golden_member(&golden, "perplexity_llamacpp"));
+    cr_log_info("perplexity %.6f; transformers %.6f, llama.cpp %.6f", perplexity, wanted, rounded);
+    cr_assert_float_eq(perplexity / wanted, 1, 1e-5);
+    cr_assert_float_eq(perplexity / rounded, 1, 1e-2);
     run_close(&run);
     golden_close(&golden);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sanitized.h"
 #include "tiers.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -22,14 +23,6 @@ enum { GUARD = 64, MOST_TILES = 8 };
         tier_run(HC_TIER_AVX512, "avx512", name);                                                                      \
     }                                                                                                                  \
     static void name(const struct hc_kernels *kernels)
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
 
 /* ---- Weights -------------------------------------------------------------------------------- */
 

@@ -39,6 +39,7 @@ TEXTS = [
     "x <sep>y<sep> z <sep>  w", "masked <mask>  word", "wordy word swordplay word, keyword",
     "the quick brown fox jumps over the lazy dog " * 5, "ab" * 300, "a" * 1000, " " * 200 + "x", "é" * 200, "😀" * 50,
     "supercalifragilisticexpialidocious" * 8, "\n" * 70, "1" * 100, "-" * 80, "字" * 60,
+    "HTTPServer getElementById iPhone McDonald'S ÉcoleÉTÉ ΑλφαΒήτα ǅ a/b//c /\n/ x.\n/ y=1.5e-3; a<=b, 12,3456",
 ]
 # Not UTF-8: alone, cut short, too long, half of a surrogate pair, beyond the end; and a zero.
 BROKEN = ["ff", "61ff62", "c3", "e282", "e28261", "f09f98", "f09f9861f09f", "c080", "e08080", "eda080", "f4908080",
@@ -47,6 +48,13 @@ BROKEN = ["ff", "61ff62", "c3", "e282", "e28261", "f09f98", "f09f9861f09f", "c08
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace("{1,3}", "")
+# Of the tokenizer.json of Mistral's models that call it Tekken.
+TEKKEN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+          r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}"
+          r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+# What llama.cpp does with a GGUF file whose `pre` is "default": no model's own.
+DEFAULT = [r"[\p{P}\$\+<=>\^~\|]+", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",
+           r"\p{N}+", r"[0-9][0-9][0-9]"]
 
 
 def inputs():
@@ -106,6 +114,18 @@ def train_byte_level(name, pattern, normalizer, ignore_merges, specials, begin):
     save(tokenizer, name)
 
 
+def train_across():
+    """With tokens of letters that no tokenizer has in one word: where words end shows."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=800, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+                                  show_progress=False, max_token_length=4)
+    tokenizer.train_from_iterator([text for text in TEXTS if len(text) < 300], trainer)
+    tokenizer.add_special_tokens([added("<|begin_of_text|>"), added("<|eot_id|>")])
+    save(tokenizer, "across")
+
+
 def train_characters():
     """As Mistral's newer files have it: Metaspace, bytes for what is no token."""
     letters = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -155,6 +175,7 @@ def train():
     train_byte_level("bytes", LLAMA3, None, True, ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"],
                      "<|begin_of_text|>")
     train_byte_level("composed", QWEN2, normalizers.NFC(), False, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], None)
+    train_across()
     train_characters()
     train_steps()
 
@@ -184,6 +205,21 @@ def smollm(path):
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.add_special_tokens([added(token) for token, kind in zip(value["tokens"], value["token_type"]) if kind == 3])
+    return tokenizer
+
+
+def words(patterns, ignore_merges, begin):
+    """The small tokenizer of tokens across words, with words."""
+    with open(os.path.join(HERE, "across.tokenizer.json"), encoding="utf-8") as file:
+        content = json.load(file)
+    content["model"]["ignore_merges"] = ignore_merges
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns]
+        + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    if begin:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{begin} $A", pair=f"{begin} $A {begin} $B", special_tokens=[(begin, tokenizer.token_to_id(begin))])
     return tokenizer
 
 
@@ -355,6 +391,8 @@ def main():
     for name, path in places.items():
         figures(name, Tokenizer.from_file(path))
     figures("scored", scored())
+    figures("tekken", words([TEKKEN], True, "<|begin_of_text|>"))
+    figures("default", words(DEFAULT, False, None))
     if arguments.smollm:
         figures("smollm2", smollm(arguments.smollm))
 
