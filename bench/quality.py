@@ -61,7 +61,7 @@ def plan_rows(model, quick):
         yield "pair", f"side={side}", "", ["--method", "pair", "--side", side]
     for length in (12,) if quick else (12, 16):
         for k in (3, 4) if quick else (2, 3, 4, 5):
-            for moments in ("no columns", "none", "weights") + (() if quick else ("self", "file")):
+            for moments in "no columns", "none", "weights", "self", "file":
                 yield window_row(k, length, moments)
 
 
