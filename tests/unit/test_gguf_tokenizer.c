@@ -160,32 +160,30 @@ static void put_byte_level(const struct small *small, const char *pre, const cha
     patch_uint(&bytes, 16, 8, 8); /* tokens are two entries */
 }
 
-Test(gguf_tokenizer, bytes)
+/* The words that `pre` names, over the tokens of a small tokenizer, against the figures of that name. */
+static void check_byte_level(const char *tokens, const char *pre, const char *begin, const char *figures)
 {
     static struct small small;
-    small_read(&small, "bytes");
-    put_byte_level(&small, "llama-bpe", "<|begin_of_text|>", "<|eot_id|>");
-    compare_both("bytes", BACK, (int32_t)id_of(&small, "<|eot_id|>"));
+    small_read(&small, tokens);
+    put_byte_level(&small, pre, begin, "<|eot_id|>");
+    compare_both(figures, BACK, (int32_t)id_of(&small, "<|eot_id|>"));
     json_decref(small.json);
 }
 
-/* Words by the name of `pre` alone; the tokens go across words, so that another cut shows. */
+Test(gguf_tokenizer, bytes)
+{
+    check_byte_level("bytes", "llama-bpe", "<|begin_of_text|>", "bytes");
+}
+
+/* The tokens go across words, so that another cut shows. */
 Test(gguf_tokenizer, tekken)
 {
-    static struct small small;
-    small_read(&small, "across");
-    put_byte_level(&small, "tekken", "<|begin_of_text|>", "<|eot_id|>");
-    compare_both("tekken", BACK, (int32_t)id_of(&small, "<|eot_id|>"));
-    json_decref(small.json);
+    check_byte_level("across", "tekken", "<|begin_of_text|>", "tekken");
 }
 
 Test(gguf_tokenizer, words_by_default)
 {
-    static struct small small;
-    small_read(&small, "across");
-    put_byte_level(&small, "default", NULL, "<|eot_id|>");
-    compare_both("default", BACK, (int32_t)id_of(&small, "<|eot_id|>"));
-    json_decref(small.json);
+    check_byte_level("across", "default", NULL, "default");
 }
 
 Test(gguf_tokenizer, composed)
