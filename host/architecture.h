@@ -36,6 +36,14 @@ struct hc_decoder {
     bool tied;        /* the embedding is the output matrix */
 };
 
+/* Numbers that a position takes while a layer is evaluated: the sum of all layers, its norm, and what is between a
+ * layer's matrices; attention and the inner layer share the place. */
+static inline uint64_t hc_decoder_activations(const struct hc_decoder *decoder)
+{
+    const uint64_t heads = ((uint64_t)decoder->heads + decoder->key_value_heads) * decoder->head_width;
+    return 2 * (decoder->width + (heads > decoder->inner_width ? heads : decoder->inner_width));
+}
+
 /* The matrices of a layer, in the order of their use. */
 enum hc_layer_matrix { HC_QUERY, HC_KEY, HC_VALUE, HC_OUTPUT, HC_GATE, HC_UP, HC_DOWN, HC_LAYER_MATRICES };
 enum hc_layer_norm { HC_NORM_ATTENTION, HC_NORM_INNER, HC_NORM_QUERY, HC_NORM_KEY, HC_LAYER_NORMS };

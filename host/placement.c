@@ -97,10 +97,8 @@ static uint64_t beside_bytes(const struct hc_model *model, const struct hc_decod
                              const struct hc_decoder_names *names)
 {
     const char *const top[] = {names->embedding, names->head};
-    const uint64_t heads = ((uint64_t)decoder->heads + decoder->key_value_heads) * decoder->head_width;
-    const uint64_t layer = heads > decoder->inner_width ? heads : decoder->inner_width; /* they share their place */
-    const uint64_t activations = 2 * (decoder->width + layer);
-    uint64_t bytes = BESIDE + (activations + decoder->vocabulary) * HC_DEFAULT_BATCH * sizeof(float);
+    const uint64_t numbers = hc_decoder_activations(decoder) + decoder->vocabulary;
+    uint64_t bytes = BESIDE + numbers * HC_DEFAULT_BATCH * sizeof(float);
     for (size_t i = 0; i < sizeof top / sizeof *top; i++) {
         struct hc_tensor_name name;
         snprintf(name.text, sizeof name.text, "%s.weight", top[i]);

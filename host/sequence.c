@@ -188,6 +188,16 @@ done:
     return status;
 }
 
+uint32_t hc_network_batch(const hc_network *network)
+{
+    enum { SHARE = 50, LEAST = 64, UNIT = 32 };
+    if (network->share.ranks > 1 || !hc_backend_is_cpu(network->device))
+        return HC_DEFAULT_BATCH;
+    const uint64_t position = hc_decoder_activations(&network->whole) * sizeof(float);
+    const uint64_t fit = network->info.stored_bytes / SHARE / position / UNIT * UNIT;
+    return fit < LEAST ? LEAST : fit < HC_DEFAULT_BATCH ? (uint32_t)fit : HC_DEFAULT_BATCH;
+}
+
 /* The sequences of all ranks of this process, without their memory. */
 static hc_status make_members(struct hc_sequence *first, const hc_sequence_options *options, struct hc_error *error)
 {
@@ -199,7 +209,7 @@ static hc_status make_members(struct hc_sequence *first, const hc_sequence_optio
         s->context = context;
         s->network = network;
         s->room = options->context ? options->context : network->whole.context;
-        s->batch = options->batch ? options->batch : HC_DEFAULT_BATCH;
+        s->batch = options->batch ? options->batch : hc_network_batch(first->network);
         s->batch = s->batch < MAX_BATCH ? s->batch : MAX_BATCH;
         s->batch = s->batch < s->room ? s->batch : s->room;
         s->logits_room = options->logits && options->logits < s->batch ? options->logits : s->batch;

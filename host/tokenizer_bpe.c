@@ -7,13 +7,13 @@
 
 #define NONE UINT32_MAX
 
+/* What is held of every token and merge is held as small as it goes: beside a small model it weighs. */
 struct token {
-    const char *text; /* in the arena; NULL: no such token */
-    uint32_t bytes;
+    uint32_t begin, bytes; /* in the arena; begin NONE: no such token */
 };
 
 struct merge {
-    uint32_t left, right, rank, id; /* id NONE: an empty place */
+    uint32_t left, right, id; /* what the two become */
 };
 
 struct hc_bpe {
@@ -22,7 +22,8 @@ struct hc_bpe {
     char *arena;
     uint32_t *slots; /* numbers of tokens by their texts; NONE: an empty place */
     size_t slot_mask;
-    struct merge *merges;
+    struct merge *merges;  /* by rank */
+    uint32_t *merge_slots; /* ranks by the two sides; NONE: an empty place */
     size_t merge_mask;
     uint32_t bytes[256]; /* tokens of bytes, NONE where there is none */
     uint32_t unknown;    /* NONE: what is not known is left out */
@@ -45,7 +46,8 @@ static size_t text_place(const struct hc_bpe *bpe, const char *text, size_t byte
     size_t place = (size_t)XXH3_64bits(text, bytes) & bpe->slot_mask;
     for (;; place = (place + 1) & bpe->slot_mask) {
         uint32_t id = bpe->slots[place];
-        if (id == NONE || (bpe->tokens[id].bytes == bytes && memcmp(bpe->tokens[id].text, text, bytes) == 0))
+        if (id == NONE ||
+            (bpe->tokens[id].bytes == bytes && memcmp(bpe->arena + bpe->tokens[id].begin, text, bytes) == 0))
             return place;
     }
 }
@@ -56,22 +58,21 @@ int64_t hc_bpe_find(const struct hc_bpe *bpe, const char *text, size_t bytes)
     return id == NONE ? -1 : (int64_t)id;
 }
 
-static struct merge *merge_place(const struct hc_bpe *bpe, uint32_t left, uint32_t right)
+static size_t merge_place(const struct hc_bpe *bpe, uint32_t left, uint32_t right)
 {
     uint64_t mixed = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
     size_t place = (size_t)(mixed ^ mixed >> 32) & bpe->merge_mask;
     for (;; place = (place + 1) & bpe->merge_mask) {
-        struct merge *merge = &bpe->merges[place];
-        if (merge->id == NONE || (merge->left == left && merge->right == right))
-            return merge;
+        uint32_t rank = bpe->merge_slots[place];
+        if (rank == NONE || (bpe->merges[rank].left == left && bpe->merges[rank].right == right))
+            return place;
     }
 }
 
-/* NULL if the two do not merge. */
-static const struct merge *find_merge(const struct hc_bpe *bpe, uint32_t left, uint32_t right)
+/* The rank of their merge; NONE if the two do not merge. */
+static uint32_t find_merge(const struct hc_bpe *bpe, uint32_t left, uint32_t right)
 {
-    const struct merge *merge = merge_place(bpe, left, right);
-    return merge->id == NONE ? NULL : merge;
+    return bpe->merge_slots[merge_place(bpe, left, right)];
 }
 
 uint32_t hc_bpe_size(const struct hc_bpe *bpe)
@@ -86,10 +87,10 @@ bool hc_bpe_has_bytes(const struct hc_bpe *bpe)
 
 const char *hc_bpe_token(const struct hc_bpe *bpe, uint32_t id, size_t *bytes)
 {
-    if (id >= bpe->size || !bpe->tokens[id].text)
+    if (id >= bpe->size || bpe->tokens[id].begin == NONE)
         return NULL;
     *bytes = bpe->tokens[id].bytes;
-    return bpe->tokens[id].text;
+    return bpe->arena + bpe->tokens[id].begin;
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */
@@ -142,21 +143,23 @@ static hc_status read_vocabulary(json_t *vocab, const char *path, struct hc_bpe 
     hc_status status = measure(vocab, path, bpe, &bytes, error);
     if (status != HC_OK)
         return status;
-    bpe->tokens = calloc((size_t)bpe->size + 1, sizeof *bpe->tokens);
+    bpe->tokens = malloc(((size_t)bpe->size + 1) * sizeof *bpe->tokens);
     bpe->arena = malloc(bytes + 1);
     bpe->slots = malloc(places * sizeof *bpe->slots);
     if (!bpe->tokens || !bpe->arena || !bpe->slots)
         return hc_no_memory(error);
     bpe->slot_mask = places - 1;
+    memset(bpe->tokens, 0xff, ((size_t)bpe->size + 1) * sizeof *bpe->tokens);
     memset(bpe->slots, 0xff, places * sizeof *bpe->slots);
     json_object_foreach(vocab, text, value)
     {
         struct token *token = &bpe->tokens[json_integer_value(value)];
         size_t length = strlen(text);
-        if (token->text)
+        if (token->begin != NONE)
             return hc_fail(error, HC_ERR_CORRUPT, "%s: the tokens '%.100s' and '%.100s' have the same number", path,
-                           token->text, text);
-        *token = (struct token){memcpy(bpe->arena + used, text, length + 1), (uint32_t)length};
+                           bpe->arena + token->begin, text);
+        memcpy(bpe->arena + used, text, length + 1);
+        *token = (struct token){(uint32_t)used, (uint32_t)length}; /* HC_JSON_MAX_BYTES bounds them */
         used += length + 1;
         bpe->slots[text_place(bpe, text, length)] = (uint32_t)json_integer_value(value);
     }
@@ -199,22 +202,23 @@ static hc_status read_merge(const json_t *json, uint32_t rank, const char *path,
         return hc_fail(error, HC_ERR_CORRUPT, "%s: merge number %u ('%.100s') is not of tokens to a token", path, rank,
                        joined->bytes);
     /* One that is there again counts where it comes last. */
-    *merge_place(bpe, (uint32_t)left, (uint32_t)right) =
-        (struct merge){(uint32_t)left, (uint32_t)right, rank, (uint32_t)id};
+    bpe->merges[rank] = (struct merge){(uint32_t)left, (uint32_t)right, (uint32_t)id};
+    bpe->merge_slots[merge_place(bpe, (uint32_t)left, (uint32_t)right)] = rank;
     return HC_OK;
 }
 
 static hc_status read_merges(const json_t *list, const char *path, struct hc_bpe *bpe, struct hc_error *error)
 {
-    size_t places = table_places(json_array_size(list));
+    const size_t count = json_array_size(list), places = table_places(count);
     struct hc_text joined = {0};
     hc_status status = HC_OK;
-    bpe->merges = malloc(places * sizeof *bpe->merges);
-    if (!bpe->merges)
+    bpe->merges = malloc((count + 1) * sizeof *bpe->merges);
+    bpe->merge_slots = malloc(places * sizeof *bpe->merge_slots);
+    if (!bpe->merges || !bpe->merge_slots)
         return hc_no_memory(error);
     bpe->merge_mask = places - 1;
-    memset(bpe->merges, 0xff, places * sizeof *bpe->merges);
-    for (size_t i = 0; status == HC_OK && i < json_array_size(list); i++)
+    memset(bpe->merge_slots, 0xff, places * sizeof *bpe->merge_slots);
+    for (size_t i = 0; status == HC_OK && i < count; i++)
         status = read_merge(json_array_get(list, i), (uint32_t)i, path, bpe, &joined, error);
     hc_text_free(&joined);
     return status;
@@ -273,6 +277,7 @@ void hc_bpe_free(struct hc_bpe *bpe)
     free(bpe->arena);
     free(bpe->slots);
     free(bpe->merges);
+    free(bpe->merge_slots);
     free(bpe);
 }
 
@@ -285,7 +290,7 @@ struct hc_bpe_symbol {
 
 /* Two neighbours that could be merged when they were seen. */
 struct hc_bpe_pair {
-    uint32_t rank, left, id; /* `left` a symbol, `id` what the two become */
+    uint32_t rank, left; /* of their merge; a symbol */
 };
 
 void hc_bpe_work_free(struct hc_bpe_work *work)
@@ -389,9 +394,9 @@ static void consider(const struct hc_bpe *bpe, struct hc_bpe_work *work, uint32_
 {
     if (left == NONE || work->symbols[left].after == NONE)
         return;
-    const struct merge *merge = find_merge(bpe, work->symbols[left].id, work->symbols[work->symbols[left].after].id);
-    if (merge)
-        push(work, (struct hc_bpe_pair){merge->rank, left, merge->id});
+    uint32_t rank = find_merge(bpe, work->symbols[left].id, work->symbols[work->symbols[left].after].id);
+    if (rank != NONE)
+        push(work, (struct hc_bpe_pair){rank, left});
 }
 
 static void merge_all(const struct hc_bpe *bpe, struct hc_bpe_work *work)
@@ -405,10 +410,10 @@ static void merge_all(const struct hc_bpe *bpe, struct hc_bpe_work *work)
         if (left->id == NONE || left->after == NONE)
             continue;
         struct hc_bpe_symbol *right = &symbols[left->after];
-        const struct merge *merge = find_merge(bpe, left->id, right->id);
-        if (!merge || merge->id != pair.id) /* one of the two has become something else since */
+        const uint32_t rank = find_merge(bpe, left->id, right->id), id = bpe->merges[pair.rank].id;
+        if (rank == NONE || bpe->merges[rank].id != id) /* one of the two has become something else since */
             continue;
-        left->id = pair.id;
+        left->id = id;
         left->after = right->after;
         right->id = NONE;
         if (left->after != NONE)

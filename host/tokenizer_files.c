@@ -262,7 +262,9 @@ static uint32_t total_size(const struct hc_tokenizer *tokenizer)
 
 static bool place_text(struct hc_tokenizer *tokenizer, uint32_t id, size_t begin, bool special)
 {
-    tokenizer->places[id] = (struct hc_token_place){begin, tokenizer->texts.used - begin, special};
+    /* A text has at most 1 GiB. */
+    tokenizer->places[id] = (struct hc_token_place){
+        .begin = (uint32_t)begin, .bytes = (uint32_t)(tokenizer->texts.used - begin) & INT32_MAX, .special = special};
     return hc_text_add(&tokenizer->texts, "", 0);
 }
 

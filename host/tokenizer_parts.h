@@ -12,8 +12,8 @@
 
 /* The text of a token, in hc_tokenizer.texts. */
 struct hc_token_place {
-    size_t begin, bytes;
-    bool special;
+    uint32_t begin;
+    uint32_t bytes : 31, special : 1;
 };
 
 struct hc_tokenizer {

@@ -185,7 +185,8 @@ static hc_status measure(struct bench_state *state, struct speed *prompt, struct
 {
     uint32_t most = state->prompt > state->predict ? state->prompt : state->predict;
     state->sequence.context = most;
-    state->sequence.batch = state->prompt < 1 ? 1 : state->prompt < HC_DEFAULT_BATCH ? state->prompt : HC_DEFAULT_BATCH;
+    const uint32_t batch = hc_network_batch(state->model.network);
+    state->sequence.batch = state->prompt < 1 ? 1 : state->prompt < batch ? state->prompt : batch;
     hc_status status = running_begin(&state->model, &state->sequence);
     if (status != HC_OK)
         return status;

@@ -216,7 +216,6 @@ static hc_status prepare(struct chat_state *state, const struct common_options *
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of its write, with a message */
     if (common->json && !(state->answers = json_array()))
         return HC_ERR_MEMORY;
-    state->options.sequence.batch = HC_DEFAULT_BATCH;
     hc_status status = generation_begin(&state->generation, &state->model, &state->options, context);
     if (status == HC_OK && state->system)
         status = add_turn(state, "system", state->system);

@@ -69,8 +69,8 @@ static int prepare(struct generate_state *state, const struct common_options *co
         return report_failure(common, HC_ERR_ARGUMENT,
                               "the prompt is empty, and nothing stands before a text of this model to begin from");
     uint32_t context = context_for(state);
-    state->options.sequence.batch =
-        state->tokens.count < HC_DEFAULT_BATCH ? (uint32_t)state->tokens.count : HC_DEFAULT_BATCH;
+    const uint32_t batch = hc_network_batch(state->model.network);
+    state->options.sequence.batch = state->tokens.count < batch ? (uint32_t)state->tokens.count : batch;
     status = generation_begin(&state->generation, &state->model, &state->options, context);
     if (status != HC_OK)
         return running_failure(&state->model, common, status);

@@ -89,9 +89,13 @@ typedef struct hc_sequence hc_sequence;
  * would save next to nothing, as what is decoded serves them all; memory, and how long a signal waits, grow with it. */
 enum { HC_DEFAULT_BATCH = 512 };
 
+/* The same for this network: fewer where it is on one CPU and their activations would take more than 2 % of the bytes
+ * of its tensors, but 64 at least. */
+uint32_t hc_network_batch(const hc_network *network);
+
 typedef struct hc_sequence_options {
     uint32_t context;   /* most tokens; 0: the model's own limit. More than that is HC_ERR_ARGUMENT */
-    uint32_t batch;     /* most tokens that are evaluated at once; 0: HC_DEFAULT_BATCH. A call of hc_evaluate with more
+    uint32_t batch;     /* most tokens that are evaluated at once; 0: hc_network_batch. A call of hc_evaluate with more
                          * tokens goes batch by batch, and decodes every tile of every matrix once for each of them.
                          * Working memory is set aside in proportion, on a CPU without taking more of it than the
                          * largest call so far needs. Who only writes wants 1 */

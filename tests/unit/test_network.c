@@ -1,5 +1,6 @@
 /* Networks and sequences through the public interface: what is the same however it is run, and what is refused. */
 #include "context.h"
+#include "network.h"
 #include "scratch.h"
 
 #include <hyperc/run.h>
@@ -432,8 +433,25 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Where no batch is asked for, a call of more than HC_DEFAULT_BATCH tokens takes two; and a short one no more memory
- * than it needs. */
+/* Next to a small network a batch is small; other memory than a CPU's holds a whole one. */
+static void check_network_batch(const hc_network *opened)
+{
+    const uint64_t position = hc_decoder_activations(&opened->whole) * sizeof(float);
+    struct hc_network network = *opened;
+    cr_assert_eq(hc_network_batch(&network), 64);
+    network.info.stored_bytes = 50 * 200 * position;
+    cr_assert_eq(hc_network_batch(&network), 192);
+    network.info.stored_bytes = UINT64_MAX;
+    cr_assert_eq(hc_network_batch(&network), HC_DEFAULT_BATCH);
+    network.info.stored_bytes = 0;
+    network.device = (char[]){"cuda:0"};
+    cr_assert_eq(hc_network_batch(&network), HC_DEFAULT_BATCH);
+    network.device = opened->device;
+    network.share.ranks = 2;
+    cr_assert_eq(hc_network_batch(&network), HC_DEFAULT_BATCH);
+}
+
+/* A call of more tokens than a batch takes two; and a short one no more memory than it needs. */
 Test(network, default_batch)
 {
     static const int32_t tokens[HC_DEFAULT_BATCH + 1] = {0};
@@ -441,6 +459,7 @@ Test(network, default_batch)
     char path[400];
     hc_network *network;
     hc_sequence *sequence;
+    hc_sequence_options options;
     make_model(&scratch);
     write_config_of(&scratch, 2 * HC_DEFAULT_BATCH, "");
     snprintf(path, sizeof path, "%s.out", scratch.root);
@@ -449,8 +468,14 @@ Test(network, default_batch)
     products = context->kernels.window_product;
     context->kernels.window_product.multiply = count_tiles;
     cr_assert_eq(hc_network_open(context, path, &network), HC_OK, "%s", hc_message(context));
-    const uint64_t before = resident_bytes();
+    check_network_batch(network);
     cr_assert_eq(hc_sequence_create(context, network, NULL, &sequence), HC_OK, "%s", hc_message(context));
+    cr_assert_eq(hc_sequence_batch(sequence), hc_network_batch(network));
+    hc_sequence_destroy(sequence);
+    hc_sequence_options_init(&options);
+    options.batch = HC_DEFAULT_BATCH;
+    const uint64_t before = resident_bytes();
+    cr_assert_eq(hc_sequence_create(context, network, &options, &sequence), HC_OK, "%s", hc_message(context));
     cr_assert_eq(hc_sequence_batch(sequence), HC_DEFAULT_BATCH);
     cr_assert_eq(hc_evaluate(sequence, tokens, 1, HC_LOGITS_NONE, NULL), HC_OK);
     const uint64_t little = resident_bytes() - before, all = hc_sequence_bytes(sequence);
