@@ -198,14 +198,15 @@ def pair_searches():
 
 
 def plain_encodes():
-    """The shapes that are not swept: k = 5 holds differences, k >= 6 sums widely. What a candidate costs depends on how
-    many a state looks at, as the loop over them is short: 2 (k = 1) to 256. _rest: tiles that are left over."""
+    """The shapes that are not swept: k = 5 holds differences, k >= 6 sums widely (enum sums counts them from 1). What a
+    candidate costs depends on how many a state looks at, as the loop over them is short: 2 (k = 1) to 256. _rest: tiles
+    that are left over."""
     source = "kernels/window_encode/window_encode.cu"
     for k in 1, 5, 6, 8:
         for length in 12, 16:
             far, states, wide = (k, length) == (1, 16), 2 ** (length - k), k >= 6
             shared = 0 if far else 2 * (states * (4 if wide else 2) + (states // LANES + 1) * 4)
-            steps = rf"plain<\(sums\){2 if wide else 1 if k == 5 else 0}, {'true' if far else 'false'}> *>"
+            steps = rf"plain<\(sums\){3 if wide else 2 if k == 5 else 1}, {'true' if far else 'false'}> *>"
             yield Kernel("window_encode_plain", source, rf"window_encode<{steps}", min(max(states, LANES), 512), shared,
                          k, length, "")
     yield Kernel("window_encode_rest", source, r"^window_encode_rest\(", 512, 0, "", "", "")
