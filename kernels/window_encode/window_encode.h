@@ -23,7 +23,7 @@
  *     d     = w - value, held within -32768 .. 32767
  *     d     = (d r + 2^14) >> 15        with importance r, 0 .. 32767, of this position; else as it is
  *   bytes (k <= 2): value = level[hc_window_level(codebook[u])]
- *     q     = (d d + 2^14 + 2^(14+s)) >> (15+s)    s = 7 for k = 1, 4 for k = 2, at first
+ *     q     = (d d + 2^14 + 2^(14+s)) >> (15+s)    s = 7 for k = 1, 4 for k = 2; see below
  *     M'[r] = min over j of min(M[u mod 2^(L-k)] + q, 255),     u = (2^k r + j A) mod 2^L, j of those looked at
  *   narrow (k <= 5): value = codebook[u], as for all that follow
  *     q     = (d d + 2^14) >> 15                   0 .. 32768
@@ -47,16 +47,16 @@
  *     same once more with y in the place of x. (Paths that go backwards soon meet, so the second nearly always closes.)
  *  4. If it has not, the part behind the seam is found anew: with the last y as x, the path from x at time 256 + S back
  *     to time S + W stays. At time S, x now gets metric 0 and every other state the largest (bytes: 255, narrow: 32767,
- *     wide: 3 2^29); after steps S .. S + W - 1, the path is followed from time S + W on down to time S, where it is to
- * be x.
+ *     wide: 3 2^29); after steps S .. S + W - 1, the path is followed from time S + W on down to time S, where it is
+ *     to be x.
  *
- * It fails if a least metric that is subtracted is the largest, or the path of 4. does not begin in x; or, with bytes,
- * if what is subtracted in steps 0 .. 255 + S adds up to 5 (256 + S) or more: normal weights come to 1.3 to 3.5 a step,
- * and where several that are far out stand together, bytes hold too many metrics to tell which path is best (up to 6 dB
- * were lost of such tiles; 1 of 150 in SmolLM2-135M, of Laplace weights 1 of 300). With bytes the tile is then tried
- * once more, with s greater by 1, which loses 0.03 dB. Else, and if that fails, it is encoded by wide arithmetic (with
- * halves for k = 5, too) with all branches from number 0 on, by plain C in every tier. Then every state is reached from
- * x within W steps, and the path closes.
+ * An attempt fails if a least metric that is subtracted is the largest, or the path of 4. does not begin in x; or, with
+ * bytes, if the path's error, floor(d d / 2^8) added up over all steps, is 5 x 256 x 2^(7+s) or more, the value being
+ * codebook[u] here. That is a q of 5 a step, where normal weights have 1.6 to 3.5: where several weights far out stand
+ * together, paths differ by more than bytes hold (up to 6 dB were lost of such tiles: 1 of 150 of SmolLM2-135M, 1 of 300
+ * of Laplace weights). With bytes a second attempt has s greater by 1. What fails then, or is not bytes, is encoded by
+ * wide arithmetic (with halves for k = 5, too) with all branches from number 0 on, by plain C in every tier. Then every
+ * state is reached from x within W steps, and the path closes.
  */
 #ifndef HC_KERNELS_WINDOW_ENCODE_H
 #define HC_KERNELS_WINDOW_ENCODE_H
