@@ -198,7 +198,7 @@ def pair_searches():
 
 
 def plain_encodes():
-    """The shapes that are not swept: k = 5 holds differences, k >= 6 sums widely (enum sums counts them from 1). What a
+    """The shapes that are not swept: k = 5 holds differences, k >= 6 sums widely (the numbers are those of enum sums). What a
     candidate costs depends on how many a state looks at, as the loop over them is short: 2 (k = 1) to 256. _rest: tiles
     that are left over."""
     source = "kernels/window_encode/window_encode.cu"

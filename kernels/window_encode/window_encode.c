@@ -94,7 +94,7 @@ struct tile {
     const int16_t *weights, *importance;
     enum sums sums;
     unsigned shift;           /* cost_shift */
-    bool all, saturated;      /* all: branches, not only the near ones */
+    bool all, failed;         /* all: branches, not only the near ones */
     uint32_t *before, *after; /* metrics of all states around a step */
     uint8_t *choices;         /* j of every state after every step */
 };
@@ -157,7 +157,7 @@ static void subtract_least(struct tile *tile)
     uint32_t least = tile->before[least_state(tile)];
     for (size_t s = 0; s < state_count(tile->trellis); s++)
         tile->before[s] -= least;
-    tile->saturated |= tile->sums != WIDE && least == largest_metric(tile->sums);
+    tile->failed |= tile->sums != WIDE && least >= failing_metric(tile->sums);
 }
 
 /* Steps from .. to - 1; the metrics at time `to` are then those `before`. */
@@ -196,19 +196,19 @@ static bool splice(struct tile *tile, uint32_t x, unsigned seam, uint8_t *j)
     for (size_t s = 0; s < state_count(tile->trellis); s++)
         tile->before[s] = s == x ? 0 : largest_metric(tile->sums);
     run_steps(tile, seam, end);
-    return !tile->saturated && follow(tile, joint, end, seam, j) == x;
+    return !tile->failed && follow(tile, joint, end, seam, j) == x;
 }
 
-/* False if metrics saturated, or the path does not close. */
+/* False if metrics grow too large, or the path does not close. */
 static bool find_path(struct tile *tile, uint8_t *j)
 {
     unsigned seam = hc_window_seam(tile->trellis->k, tile->trellis->length), end = HC_TILE_WEIGHTS + seam;
     memset(tile->before, 0, state_count(tile->trellis) * sizeof *tile->before);
-    tile->saturated = false;
+    tile->failed = false;
     run_steps(tile, 0, 2 * seam);
     uint32_t x = follow(tile, least_state(tile), 2 * seam, seam, j);
     run_steps(tile, 2 * seam, end);
-    if (tile->saturated)
+    if (tile->failed)
         return false;
     uint32_t y = follow(tile, x, end, seam, j);
     if (y == x)
@@ -231,12 +231,11 @@ static void encode(struct tile *tile, uint8_t *j)
 {
     const struct hc_window_trellis *trellis = tile->trellis;
     const enum sums sums = sums_of(trellis->k);
-    const unsigned attempts = trellis->all ? 0 : attempts_of(sums);
+    const unsigned attempts = trellis->all ? 0 : attempts_of(trellis->k);
     tile->sums = sums;
     for (unsigned attempt = 0; attempt < attempts; attempt++) {
         tile->shift = cost_shift(trellis->k, sums, attempt);
-        if (find_path(tile, j) &&
-            path_error(trellis, tile->weights, tile->importance, j) < error_limit(sums, tile->shift))
+        if (find_path(tile, j))
             return;
     }
     tile->sums = WIDE;

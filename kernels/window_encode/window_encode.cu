@@ -13,8 +13,8 @@
  *
  * A metric M, its cost and the branch j are compared as one number, a *key*: (2^15 M + d d + 2^14), whose lowest 15
  * bits give way to j. The whole of 2^15 in it is M + q, and of equal ones the lowest j is least. What is found is held
- * to the key of the largest metric and the lowest j looked at. For bytes 15 is 15 + s, and the numbers are no smaller
- * in memory: it is instructions that a step takes its time for. */
+ * to the key of the largest metric and the lowest j looked at. For bytes 15 is 15 + s, 2^(14+s) is added, and the
+ * numbers are no smaller in memory: it is instructions that a step takes its time for. */
 extern "C" {
 #include "window_encode/window_encode_branch.h"
 }
@@ -48,12 +48,9 @@ struct tables {
 
 /* Of keys and rows. */
 struct range {
-    uint32_t key_bits, rounding, largest;
+    uint32_t key_bits, rounding, largest, failing;
     uint32_t settled; /* steps until the least is subtracted */
-    uint32_t error;   /* error_limit */
 };
-
-enum { MOST_ATTEMPTS = 2 };
 
 struct coding {
     unsigned k, length, near, group, seam, splice, column_bits;
@@ -78,7 +75,7 @@ struct tile {
     struct step steps[HC_TILE_WEIGHTS];
     uint16_t states[HC_TILE_WEIGHTS]; /* the path, from the seam on */
     uint8_t j[HC_TILE_WEIGHTS];
-    uint32_t of_warps[MOST_WARPS];
+    uint32_t least[MOST_WARPS];
     bool closed;
 };
 
@@ -338,34 +335,20 @@ template <unsigned K, unsigned D, unsigned N, bool WEIGHTED> struct sweeping {
 
 /* ---- Steps together ------------------------------------------------------------------------- */
 
-/* The sum of the numbers of all threads. */
-static __device__ inline uint32_t sum_of_all(struct tile *tile, uint32_t x)
-{
-    x = __reduce_add_sync(ALL_LANES, x);
-    if (threadIdx.x % LANES == 0)
-        tile->of_warps[threadIdx.x / LANES] = x;
-    __syncthreads();
-    uint32_t sum = 0;
-    for (uint32_t warp = 0; warp < blockDim.x / LANES; warp++)
-        sum += tile->of_warps[warp];
-    __syncthreads();
-    return sum;
-}
-
 /* The least number of all threads. */
 static __device__ inline uint32_t least_of_all(struct tile *tile, uint32_t x)
 {
     x = __reduce_min_sync(ALL_LANES, x);
     if (threadIdx.x % LANES == 0)
-        tile->of_warps[threadIdx.x / LANES] = x;
+        tile->least[threadIdx.x / LANES] = x;
     __syncthreads();
     for (uint32_t warp = 0; warp < blockDim.x / LANES; warp++)
-        x = min(x, tile->of_warps[warp]);
+        x = min(x, tile->least[warp]);
     __syncthreads();
     return x;
 }
 
-/* Returns whether metrics saturated. */
+/* Returns whether metrics are too large. */
 template <class STEPS>
 static __device__ bool subtract_least(const struct coding *coding, struct range range, struct tile *tile,
                                       typename STEPS::metric *row)
@@ -377,7 +360,7 @@ static __device__ bool subtract_least(const struct coding *coding, struct range 
     for (uint32_t r = threadIdx.x; r < coding->states; r += blockDim.x)
         row[STEPS::at(coding, r)] -= (typename STEPS::metric)least;
     __syncthreads();
-    return !STEPS::wide && least == range.largest;
+    return !STEPS::wide && least >= range.failing;
 }
 
 /* The memory of a block: rows of metrics of even and odd times, and the notes of 256 steps. */
@@ -392,21 +375,21 @@ template <class STEPS> struct memory {
     }
 };
 
-/* Steps from .. to - 1. Returns whether metrics saturated. */
+/* Steps from .. to - 1. Returns whether metrics grew too large. */
 template <class STEPS>
 static __device__ bool run_steps(const struct coding *coding, struct range range, struct tile *tile,
                                  struct memory<STEPS> memory, unsigned from, unsigned to)
 {
-    bool saturated = false;
+    bool failed = false;
     for (unsigned step = from; step < to; step++) {
         unsigned at = step % HC_TILE_WEIGHTS;
         uint8_t *notes = step < coding->seam ? NULL : memory.notes + at * coding->note_bytes;
         STEPS::run(coding, range, tile->steps[at], memory.at(step), memory.at(step + 1), notes);
         __syncthreads();
         if ((step + 1) % range.settled == 0)
-            saturated |= subtract_least<STEPS>(coding, range, tile, memory.at(step + 1));
+            failed |= subtract_least<STEPS>(coding, range, tile, memory.at(step + 1));
     }
-    return saturated;
+    return failed;
 }
 
 /* Where the least was just subtracted. */
@@ -469,7 +452,7 @@ static __device__ bool find_path(const struct coding *coding, struct tile *tile,
     return tile->states[0] == y;
 }
 
-/* Finds the part behind the seam anew. False if metrics saturate, or the path still does not close. */
+/* Finds the part behind the seam anew. False if metrics grow too large, or the path still does not close. */
 template <class STEPS>
 static __device__ bool splice(const struct coding *coding, struct range range, struct tile *tile,
                               struct memory<STEPS> memory)
@@ -480,11 +463,11 @@ static __device__ bool splice(const struct coding *coding, struct range range, s
     if (threadIdx.x == 0)
         follow<STEPS>(coding, tile, memory.notes, x, {HC_TILE_WEIGHTS + seam, joint, true});
     begin_in<STEPS>(coding, range, memory.at(seam), x);
-    bool saturated = run_steps<STEPS>(coding, range, tile, memory, seam, joint);
+    bool failed = run_steps<STEPS>(coding, range, tile, memory, seam, joint);
     if (threadIdx.x == 0)
         follow<STEPS>(coding, tile, memory.notes, tile->states[joint - seam], {joint, seam, false});
     __syncthreads();
-    return !saturated && tile->states[0] == x;
+    return !failed && tile->states[0] == x;
 }
 
 /* ---- Tiles ---------------------------------------------------------------------------------- */
@@ -512,49 +495,23 @@ static __device__ void pack(const struct coding *coding, const struct tile *tile
     }
 }
 
-/* As path_error, of the path that the tile has. */
-static __device__ uint32_t error_of(const struct coding *coding, struct tile *tile)
-{
-    uint32_t sum = 0;
-    for (uint32_t t = threadIdx.x; t < HC_TILE_WEIGHTS; t += blockDim.x) {
-        const uint32_t r = tile->states[(t + 1 - coding->seam) % HC_TILE_WEIGHTS], *branches = coding->tables->branches;
-        uint32_t number = 0;
-        while (branches[number] >> 16 != tile->j[t])
-            number++;
-        int32_t d = tile->steps[t].weight - (coding->entries[number * coding->states + r] >> 1);
-        d = scaled(d, tile->steps[t].importance);
-        sum += (uint32_t)(d * d) >> 8;
-    }
-    return sum_of_all(tile, sum);
-}
-
-/* False if metrics saturated, or the path does not close. */
-template <class STEPS>
-static __device__ bool close_path(const struct coding *coding, struct range range, struct tile *tile,
-                                  struct memory<STEPS> memory)
-{
-    const unsigned seam = coding->seam;
-    begin_in<STEPS>(coding, range, memory.at(0), coding->states);
-    bool saturated = run_steps<STEPS>(coding, range, tile, memory, 0, 2 * seam);
-    uint32_t settled = least_state<STEPS>(coding, tile, memory.at(0));
-    saturated |= run_steps<STEPS>(coding, range, tile, memory, 2 * seam, HC_TILE_WEIGHTS + seam);
-    if (saturated)
-        return false;
-    if (threadIdx.x == 0)
-        tile->closed = find_path<STEPS>(coding, tile, memory.notes, settled);
-    __syncthreads();
-    return tile->closed || splice<STEPS>(coding, range, tile, memory);
-}
-
-/* False if no path is found that is good enough. */
+/* False if metrics grow too large, or the path does not close. */
 template <class STEPS>
 static __device__ bool encode(const struct coding *coding, struct range range, size_t number, struct tile *tile,
                               struct memory<STEPS> memory)
 {
+    const unsigned seam = coding->seam;
     load_tile(coding, STEPS::halved, number, tile);
-    if (!close_path<STEPS>(coding, range, tile, memory))
+    begin_in<STEPS>(coding, range, memory.at(0), coding->states);
+    bool failed = run_steps<STEPS>(coding, range, tile, memory, 0, 2 * seam);
+    uint32_t settled = least_state<STEPS>(coding, tile, memory.at(0));
+    failed |= run_steps<STEPS>(coding, range, tile, memory, 2 * seam, HC_TILE_WEIGHTS + seam);
+    if (failed)
         return false;
-    if (range.error != UINT32_MAX && error_of(coding, tile) >= range.error)
+    if (threadIdx.x == 0)
+        tile->closed = find_path<STEPS>(coding, tile, memory.notes, settled);
+    __syncthreads();
+    if (!tile->closed && !splice<STEPS>(coding, range, tile, memory))
         return false;
     pack(coding, tile, coding->codes + number * HC_TILE_WEIGHTS / 8 * coding->k);
     return true;
@@ -718,7 +675,7 @@ static cudaError_t allow_shared(kernel kernel)
 static struct range make_range(unsigned k, enum sums sums, unsigned attempt)
 {
     uint32_t shift = cost_shift(k, sums, attempt), rounding = (1u << 14) + (shift > 0 ? 1u << (14 + shift) : 0);
-    return {15 + shift, rounding, largest_metric(sums), settled_after(sums), error_limit(sums, shift)};
+    return {15 + shift, rounding, largest_metric(sums), failing_metric(sums), settled_after(sums)};
 }
 
 /* ---- The layout ----------------------------------------------------------------------------- */
@@ -862,9 +819,9 @@ static struct coding begin_coding(const struct hc_window_trellis_cuda *trellis, 
     coding.column_bits = column_bits(k, length);
     coding.multiplier = (uint32_t)trellis->multiplier >> (HC_WINDOW_MAX_LENGTH - length);
     coding.states = (uint32_t)state_count(k, length);
-    if (k <= 5)
+    if (k >= 3 && k <= 5)
         fill_worst(trellis, coding.worst);
-    coding.attempts = attempts_of(sums_of(k));
+    coding.attempts = attempts_of(k);
     for (unsigned attempt = 0; attempt < coding.attempts; attempt++)
         coding.ranges[attempt] = make_range(k, sums_of(k), attempt);
     coding.wide = make_range(k, WIDE, 0);

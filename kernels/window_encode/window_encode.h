@@ -50,13 +50,12 @@
  *     wide: 3 2^29); after steps S .. S + W - 1, the path is followed from time S + W on down to time S, where it is
  *     to be x.
  *
- * An attempt fails if a least metric that is subtracted is the largest, or the path of 4. does not begin in x; or, with
- * bytes, if the path's error, floor(d d / 2^8) added up over all steps, is 5 x 256 x 2^(7+s) or more, the value being
- * codebook[u] here. That is a q of 5 a step, where normal weights have 1.6 to 3.5: where several weights far out stand
- * together, paths differ by more than bytes hold (up to 6 dB were lost of such tiles: 1 of 150 of SmolLM2-135M, 1 of 300
- * of Laplace weights). With bytes a second attempt has s greater by 1. What fails then, or is not bytes, is encoded by
- * wide arithmetic (with halves for k = 5, too) with all branches from number 0 on, by plain C in every tier. Then every
- * state is reached from x within W steps, and the path closes.
+ * An attempt fails if a least metric that is subtracted is the largest, or with bytes 128 or more, or if the path of 4.
+ * does not begin in x. Where several weights far out stand together, paths differ by more than bytes hold: up to 6 dB
+ * would be lost of such tiles, of which SmolLM2-135M has 1 of 150, and Laplace weights 1 of 300. So bytes have further
+ * attempts, each with s greater by 1: two in all for k = 1, four for k = 2. A tile whose last attempt fails is encoded
+ * by wide arithmetic (with halves for k = 5, too) with all branches from number 0 on, by plain C in every tier. Then
+ * every state is reached from x within W steps, and the path closes.
  */
 #ifndef HC_KERNELS_WINDOW_ENCODE_H
 #define HC_KERNELS_WINDOW_ENCODE_H
@@ -81,7 +80,8 @@ static inline unsigned hc_window_splice(unsigned length)
     return length <= 12 ? 48 : 96;
 }
 
-/* States that go together: those whose metrics fill 512 bits, or all. */
+/* States that go together, 32 or 16 with wide metrics, or all; where all branches are looked at nothing depends on it.
+ */
 static inline unsigned hc_window_group(unsigned k, unsigned length)
 {
     unsigned states = 1u << (length - k), fill = k <= 5 ? 32 : 16;
@@ -104,7 +104,8 @@ struct hc_window_trellis {
     uint16_t multiplier;     /* A 2^(16-L), as in struct hc_window_code */
     const int16_t *codebook; /* 2^length entries, by u */
     bool all;                /* encode by plain C with wide arithmetic and all branches, which is slow */
-    void *layout;            /* 64-byte aligned: struct hc_window_head, then the tier's own order of the codebook */
+    void *layout; /* 64-byte aligned: struct hc_window_head, then the tier's own order of the codebook; on a GPU its own
+                   */
 };
 
 enum { HC_WINDOW_LEVELS = 128 };
@@ -116,7 +117,7 @@ static inline unsigned hc_window_level(int16_t entry)
     return (unsigned)(scaled >> 42);
 }
 
-/* Every layout begins with it. */
+/* Every layout of a tier of the CPU begins with it. */
 struct hc_window_head {
     int16_t level[HC_WINDOW_LEVELS];     /* that of bytes */
     uint16_t start[1024];                /* which branches are looked at */

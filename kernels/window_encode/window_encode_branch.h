@@ -24,22 +24,24 @@ static inline unsigned settled_after(enum sums sums)
     return sums == BYTES ? 8 : sums == WIDE ? 16 : 32;
 }
 
-/* How often a tile is tried before it is left to wide arithmetic. */
-static inline unsigned attempts_of(enum sums sums)
+/* A least metric that is subtracted fails an attempt if it is not below this. */
+static inline uint32_t failing_metric(enum sums sums)
 {
-    return sums == BYTES ? 2 : 1;
+    return sums == BYTES ? 128 : largest_metric(sums);
+}
+
+enum { MOST_ATTEMPTS = 4 };
+
+/* How often a tile is tried before it is left to wide arithmetic. */
+static inline unsigned attempts_of(unsigned k)
+{
+    return k == 1 ? 2 : k == 2 ? MOST_ATTEMPTS : 1;
 }
 
 /* s: by so many bits costs are less exact than narrow ones. */
 static inline unsigned cost_shift(unsigned k, enum sums sums, unsigned attempt)
 {
     return sums != BYTES ? 0 : (k == 1 ? 7 : 4) + attempt;
-}
-
-/* The error of a path has to be less. */
-static inline uint32_t error_limit(enum sums sums, unsigned shift)
-{
-    return sums == BYTES ? 5u * HC_TILE_WEIGHTS << (7 + shift) : UINT32_MAX;
 }
 
 static inline uint32_t state_mask(const struct hc_window_trellis *trellis)
@@ -79,38 +81,16 @@ static inline int32_t weighted(int32_t d, int32_t importance)
     return (int32_t)((d * (int64_t)importance + (1 << 14) + ((int64_t)1 << 32)) / (1 << 15)) - (1 << 17);
 }
 
-/* d; importance: of this position, or NULL. */
-static inline int32_t branch_difference(enum sums sums, int32_t weight, const int16_t *importance, int32_t value)
-{
-    int32_t d = sums == NARROW_HELD ? held(weight - value) : halved(weight) - halved(value);
-    return importance ? weighted(d, *importance) : d;
-}
-
+/* importance: of this position, or NULL. */
 static inline uint32_t branch_cost(enum sums sums, unsigned shift, int32_t weight, const int16_t *importance,
                                    int32_t value)
 {
-    int32_t d = branch_difference(sums, weight, importance, value);
+    int32_t d = sums == NARROW_HELD ? held(weight - value) : halved(weight) - halved(value);
+    if (importance)
+        d = weighted(d, *importance);
     if (sums == WIDE)
         return (uint32_t)(d * d) >> 4;
     return ((uint32_t)(d * d) + (1u << 14) + (shift ? 1u << (14 + shift) : 0)) >> (15 + shift);
-}
-
-/* d d / 256 added up, d of halves; j: the path. */
-static inline uint32_t path_error(const struct hc_window_trellis *trellis, const int16_t *weights,
-                                  const int16_t *importance, const uint8_t *j)
-{
-    const unsigned k = trellis->k;
-    const uint32_t multiplier = branch_place(trellis, 0, 1), mask = (1u << trellis->length) - 1;
-    uint32_t window = 0, error = 0;
-    for (unsigned t = HC_WINDOW_MAX_LENGTH; t-- > 0;)
-        window = window << k | j[t];
-    for (unsigned t = HC_TILE_WEIGHTS; t-- > 0;) {
-        window = (window << k | j[t]) & mask;
-        int32_t d = branch_difference(NARROW, weights[t], importance ? importance + t : NULL,
-                                      trellis->codebook[window * multiplier & mask]);
-        error += (uint32_t)(d * d) >> 8;
-    }
-    return error;
 }
 
 #endif
