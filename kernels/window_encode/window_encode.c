@@ -157,7 +157,7 @@ static void subtract_least(struct tile *tile)
     uint32_t least = tile->before[least_state(tile)];
     for (size_t s = 0; s < state_count(tile->trellis); s++)
         tile->before[s] -= least;
-    tile->failed |= tile->sums != WIDE && least >= failing_metric(tile->sums);
+    tile->failed |= least >= failing_metric(tile->sums);
 }
 
 /* Steps from .. to - 1; the metrics at time `to` are then those `before`. */

@@ -21,13 +21,13 @@ static inline uint32_t largest_metric(enum sums sums)
 /* After so many steps, from time 0 on, the least metric is subtracted from all. */
 static inline unsigned settled_after(enum sums sums)
 {
-    return sums == BYTES ? 8 : sums == WIDE ? 16 : 32;
+    return sums == BYTES ? 8 : 16;
 }
 
-/* A least metric that is subtracted fails an attempt if it is not below this. */
+/* A least metric that is subtracted fails an attempt if it is not below this: others are then held to the largest. */
 static inline uint32_t failing_metric(enum sums sums)
 {
-    return sums == BYTES ? 128 : largest_metric(sums);
+    return sums == WIDE ? UINT32_MAX : (largest_metric(sums) + 1) / 2;
 }
 
 enum { MOST_ATTEMPTS = 4 };

@@ -192,11 +192,13 @@ VECTOR_TEST(windows_of_twelve)
 
 VECTOR_TEST(long_windows)
 {
-    static const unsigned some[][2] = {{1, 13}, {6, 13}, {2, 14}, {3, 13}, {5, 14}, {6, 15}, {4, 14}, {8, 16}};
+    static const unsigned some[][2] = {{1, 13}, {1, 14}, {1, 15}, {2, 13}, {2, 14}, {3, 13},
+                                       {4, 14}, {5, 14}, {6, 13}, {6, 15}, {8, 16}};
     for (size_t i = 0; i < COUNT(some); i++)
         compare_normal(kernels, some[i][0], some[i][1], 1);
     compare_normal(kernels, 1, 16, 3);
     compare_normal(kernels, 2, 15, 3);
+    compare_normal(kernels, 2, 16, 3);
 }
 
 static int16_t extreme(unsigned pattern, unsigned t, uint64_t *state)
@@ -237,16 +239,18 @@ VECTOR_TEST(extreme_weights)
 VECTOR_TEST(further_attempts)
 {
     static const unsigned some[][2] = {{1, 10}, {1, 12}, {2, 8}, {2, 10}, {2, 12}};
-    enum { WIDTHS = 6, EACH = 2, TILES = WIDTHS * EACH };
-    double values[TILES * HC_TILE_WEIGHTS];
-    int16_t weights[TILES * HC_TILE_WEIGHTS], importance[HC_TILE_WEIGHTS];
+    enum { EACH = 2 };
+    double values[MOST_TILES * HC_TILE_WEIGHTS];
+    int16_t weights[MOST_TILES * HC_TILE_WEIGHTS], importance[HC_TILE_WEIGHTS];
     fill_normal(7, values, COUNT(values));
     fill_importance(7, importance);
+    for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++)
+        importance[t] = (int16_t)(28672 + importance[t] / 8);
     for (size_t i = 0; i < COUNT(values); i++)
-        weights[i] = quantised(values[i], (float)(8000 + 4000 * (i / HC_TILE_WEIGHTS / EACH)));
+        weights[i] = quantised(values[i], (float)(8000 + 6000 * (i / HC_TILE_WEIGHTS / EACH)));
     for (size_t i = 0; i < COUNT(some); i++) {
-        compare(kernels, some[i][0], some[i][1], weights, TILES, NULL);
-        compare(kernels, some[i][0], some[i][1], weights, TILES, importance);
+        compare(kernels, some[i][0], some[i][1], weights, MOST_TILES, NULL);
+        compare(kernels, some[i][0], some[i][1], weights, MOST_TILES, importance);
     }
 }
 
@@ -472,6 +476,29 @@ TIER_TEST(window_encode, weights_far_out)
         cr_expect(few <= 1.04 * all, "k %u, length %u: %.3f of the error", some[i / 2][0], some[i / 2][1], few / all);
         cr_expect(some[i / 2][0] == 1 || same <= RUNS / 2, "k %u, length %u: %u of the tiles", some[i / 2][0],
                   some[i / 2][1], same);
+        close_coder(&coder);
+    }
+}
+
+/* Where weights as large as they can be stand together, all metrics grow: they must not meet at the largest one before
+ * the least is subtracted. */
+TIER_TEST(window_encode, largest_weights)
+{
+    static const unsigned some[][2] = {{3, 12}, {4, 10}, {4, 12}, {5, 12}};
+    enum { TILES = 60 };
+    int16_t tile[HC_TILE_WEIGHTS];
+    for (size_t i = 0; i < COUNT(some); i++) {
+        struct coder coder = open_coder(kernels, some[i][0], some[i][1]);
+        for (uint64_t seed = 1; seed <= TILES; seed++) {
+            const unsigned end = 96 + 20 + (unsigned)seed % 5 * 4;
+            uint64_t state = seed;
+            for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++)
+                tile[t] = t >= 96 && t < end ? (uniform(&state) < 0.5 ? 32767 : -32767)
+                                             : quantised(normal(&state), coder.scale);
+            double few = error_sum(&coder, tile, 1, false), all = error_sum(&coder, tile, 1, true);
+            cr_expect(few <= 1.15 * all, "k %u, length %u, seed %u: %.3f of the error", some[i][0], some[i][1],
+                      (unsigned)seed, few / all);
+        }
         close_coder(&coder);
     }
 }
