@@ -82,8 +82,7 @@ hc_status hc_window_matrix_cut(struct hc_window_matrix *matrix, const struct hc_
         return hc_no_memory(error);
     else
         matrix->codes = *copied;
-    matrix->scales =
-        keep_part(matrix->scales, cut->first_row * sizeof *matrix->scales, cut->rows * sizeof *matrix->scales);
+    matrix->scales += cut->first_row;
     cut_frame(frame, &part, cut->first_column);
     return HC_OK;
 }

@@ -139,7 +139,7 @@ hc_status hc_tokenizer_text(const struct hc_tokenizer *tokenizer, int32_t token,
                        tokenizer->size);
     const struct hc_token_place *place = &tokenizer->places[token];
     *text = tokenizer->texts.bytes + place->begin;
-    *bytes = place->special && !special ? 0 : place->bytes;
+    *bytes = place->special && !special ? 0 : place[1].begin - place->begin;
     if (first && tokenizer->decoder.strips && !place->special && *bytes > 0 && **text == ' ') {
         (*text)++;
         (*bytes)--;

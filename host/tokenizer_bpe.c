@@ -8,23 +8,19 @@
 #define NONE UINT32_MAX
 
 /* What is held of every token and merge is held as small as it goes: beside a small model it weighs. */
-struct token {
-    uint32_t begin, bytes; /* in the arena; begin NONE: no such token */
-};
-
 struct merge {
     uint32_t left, right, id; /* what the two become */
 };
 
 struct hc_bpe {
     uint32_t size;
-    struct token *tokens;
-    char *arena;
-    uint32_t *slots; /* numbers of tokens by their texts; NONE: an empty place */
-    size_t slot_mask;
+    uint32_t *begins; /* of tokens in the arena; NONE: no such token */
+    char *arena;      /* texts, each with a zero behind it; none has one within */
+    uint32_t *slots;  /* `places`: numbers of tokens by their texts; NONE: an empty place */
+    size_t places;
     struct merge *merges;  /* by rank */
     uint32_t *merge_slots; /* ranks by the two sides; NONE: an empty place */
-    size_t merge_mask;
+    size_t merge_places;
     uint32_t bytes[256]; /* tokens of bytes, NONE where there is none */
     uint32_t unknown;    /* NONE: what is not known is left out */
     bool byte_fallback, fuse_unknown, ignore_merges;
@@ -32,22 +28,30 @@ struct hc_bpe {
 
 /* ---- Tables --------------------------------------------------------------------------------- */
 
-/* Places for `count` items: a power of two, at most half of it taken. */
+/* Places for `count` items, of which a third stays empty. */
 static size_t table_places(size_t count)
 {
-    size_t places = 16;
-    while (places < 2 * count)
-        places *= 2;
-    return places;
+    return count + count / 2 + 16;
+}
+
+/* The place of a hash: its share of all places. */
+static size_t first_place(uint64_t hash, size_t places)
+{
+    return (size_t)((hash >> 32) * places >> 32); /* fewer than 2^32: HC_JSON_MAX_BYTES bounds them */
+}
+
+static size_t next_place(size_t place, size_t places)
+{
+    return place + 1 < places ? place + 1 : 0;
 }
 
 static size_t text_place(const struct hc_bpe *bpe, const char *text, size_t bytes)
 {
-    size_t place = (size_t)XXH3_64bits(text, bytes) & bpe->slot_mask;
-    for (;; place = (place + 1) & bpe->slot_mask) {
+    size_t place = first_place(XXH3_64bits(text, bytes), bpe->places);
+    for (;; place = next_place(place, bpe->places)) {
         uint32_t id = bpe->slots[place];
-        if (id == NONE ||
-            (bpe->tokens[id].bytes == bytes && memcmp(bpe->arena + bpe->tokens[id].begin, text, bytes) == 0))
+        const char *token = bpe->arena + (id == NONE ? 0 : bpe->begins[id]);
+        if (id == NONE || (strlen(token) == bytes && memcmp(token, text, bytes) == 0))
             return place;
     }
 }
@@ -61,8 +65,8 @@ int64_t hc_bpe_find(const struct hc_bpe *bpe, const char *text, size_t bytes)
 static size_t merge_place(const struct hc_bpe *bpe, uint32_t left, uint32_t right)
 {
     uint64_t mixed = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
-    size_t place = (size_t)(mixed ^ mixed >> 32) & bpe->merge_mask;
-    for (;; place = (place + 1) & bpe->merge_mask) {
+    size_t place = first_place(mixed, bpe->merge_places);
+    for (;; place = next_place(place, bpe->merge_places)) {
         uint32_t rank = bpe->merge_slots[place];
         if (rank == NONE || (bpe->merges[rank].left == left && bpe->merges[rank].right == right))
             return place;
@@ -87,10 +91,10 @@ bool hc_bpe_has_bytes(const struct hc_bpe *bpe)
 
 const char *hc_bpe_token(const struct hc_bpe *bpe, uint32_t id, size_t *bytes)
 {
-    if (id >= bpe->size || bpe->tokens[id].begin == NONE)
+    if (id >= bpe->size || bpe->begins[id] == NONE)
         return NULL;
-    *bytes = bpe->tokens[id].bytes;
-    return bpe->arena + bpe->tokens[id].begin;
+    *bytes = strlen(bpe->arena + bpe->begins[id]);
+    return bpe->arena + bpe->begins[id];
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */
@@ -143,23 +147,23 @@ static hc_status read_vocabulary(json_t *vocab, const char *path, struct hc_bpe 
     hc_status status = measure(vocab, path, bpe, &bytes, error);
     if (status != HC_OK)
         return status;
-    bpe->tokens = malloc(((size_t)bpe->size + 1) * sizeof *bpe->tokens);
+    bpe->begins = malloc(((size_t)bpe->size + 1) * sizeof *bpe->begins);
     bpe->arena = malloc(bytes + 1);
     bpe->slots = malloc(places * sizeof *bpe->slots);
-    if (!bpe->tokens || !bpe->arena || !bpe->slots)
+    if (!bpe->begins || !bpe->arena || !bpe->slots)
         return hc_no_memory(error);
-    bpe->slot_mask = places - 1;
-    memset(bpe->tokens, 0xff, ((size_t)bpe->size + 1) * sizeof *bpe->tokens);
+    bpe->places = places;
+    memset(bpe->begins, 0xff, ((size_t)bpe->size + 1) * sizeof *bpe->begins);
     memset(bpe->slots, 0xff, places * sizeof *bpe->slots);
     json_object_foreach(vocab, text, value)
     {
-        struct token *token = &bpe->tokens[json_integer_value(value)];
+        uint32_t *begin = &bpe->begins[json_integer_value(value)];
         size_t length = strlen(text);
-        if (token->begin != NONE)
+        if (*begin != NONE)
             return hc_fail(error, HC_ERR_CORRUPT, "%s: the tokens '%.100s' and '%.100s' have the same number", path,
-                           bpe->arena + token->begin, text);
+                           bpe->arena + *begin, text);
         memcpy(bpe->arena + used, text, length + 1);
-        *token = (struct token){(uint32_t)used, (uint32_t)length}; /* HC_JSON_MAX_BYTES bounds them */
+        *begin = (uint32_t)used; /* HC_JSON_MAX_BYTES bounds it */
         used += length + 1;
         bpe->slots[text_place(bpe, text, length)] = (uint32_t)json_integer_value(value);
     }
@@ -216,7 +220,7 @@ static hc_status read_merges(const json_t *list, const char *path, struct hc_bpe
     bpe->merge_slots = malloc(places * sizeof *bpe->merge_slots);
     if (!bpe->merges || !bpe->merge_slots)
         return hc_no_memory(error);
-    bpe->merge_mask = places - 1;
+    bpe->merge_places = places;
     memset(bpe->merge_slots, 0xff, places * sizeof *bpe->merge_slots);
     for (size_t i = 0; status == HC_OK && i < count; i++)
         status = read_merge(json_array_get(list, i), (uint32_t)i, path, bpe, &joined, error);
@@ -273,7 +277,7 @@ void hc_bpe_free(struct hc_bpe *bpe)
 {
     if (!bpe)
         return;
-    free(bpe->tokens);
+    free(bpe->begins);
     free(bpe->arena);
     free(bpe->slots);
     free(bpe->merges);

@@ -260,34 +260,40 @@ static uint32_t total_size(const struct hc_tokenizer *tokenizer)
     return size;
 }
 
-static bool place_text(struct hc_tokenizer *tokenizer, uint32_t id, size_t begin, bool special)
+/* The last added token of every number, or NULL; the caller frees it. */
+static const struct hc_added_token **added_by_number(const struct hc_tokenizer *tokenizer)
 {
-    /* A text has at most 1 GiB. */
-    tokenizer->places[id] = (struct hc_token_place){
-        .begin = (uint32_t)begin, .bytes = (uint32_t)(tokenizer->texts.used - begin) & INT32_MAX, .special = special};
-    return hc_text_add(&tokenizer->texts, "", 0);
+    const struct hc_added_token **added = calloc((size_t)tokenizer->size + 1, sizeof *added);
+    for (size_t i = 0; added && i < tokenizer->added.count; i++)
+        added[tokenizer->added.tokens[i].id] = &tokenizer->added.tokens[i];
+    return added;
+}
+
+static bool add_text(struct hc_tokenizer *tokenizer, uint32_t id, const struct hc_added_token *added)
+{
+    size_t bytes;
+    const char *token;
+    /* Texts have at most 1 GiB. */
+    tokenizer->places[id].begin = (uint32_t)tokenizer->texts.used & INT32_MAX;
+    tokenizer->places[id].special = added && added->special;
+    if (added)
+        return hc_text_add_string(&tokenizer->texts, added->content);
+    token = hc_bpe_token(tokenizer->bpe, id, &bytes);
+    return !token || hc_decode(&tokenizer->decoder, token, bytes, &tokenizer->texts);
 }
 
 static hc_status make_texts(struct hc_tokenizer *tokenizer, struct hc_error *error)
 {
-    struct hc_text *texts = &tokenizer->texts;
     tokenizer->size = total_size(tokenizer);
     tokenizer->places = calloc((size_t)tokenizer->size + 1, sizeof *tokenizer->places);
-    if (!tokenizer->places || !hc_text_add(texts, "", 0))
-        return hc_no_memory(error);
-    for (uint32_t id = 0; id < hc_bpe_size(tokenizer->bpe); id++) {
-        size_t bytes, begin = texts->used;
-        const char *token = hc_bpe_token(tokenizer->bpe, id, &bytes);
-        if (token && (!hc_decode(&tokenizer->decoder, token, bytes, texts) || !place_text(tokenizer, id, begin, false)))
-            return hc_no_memory(error);
-    }
-    for (size_t i = 0; i < tokenizer->added.count; i++) {
-        const struct hc_added_token *token = &tokenizer->added.tokens[i];
-        size_t begin = texts->used;
-        if (!hc_text_add_string(texts, token->content) || !place_text(tokenizer, token->id, begin, token->special))
-            return hc_no_memory(error);
-    }
-    return HC_OK;
+    const struct hc_added_token **added = added_by_number(tokenizer);
+    bool made = tokenizer->places && added && hc_text_add(&tokenizer->texts, "", 0);
+    for (uint32_t id = 0; made && id < tokenizer->size; id++)
+        made = add_text(tokenizer, id, added[id]);
+    if (made)
+        tokenizer->places[tokenizer->size].begin = (uint32_t)tokenizer->texts.used & INT32_MAX;
+    free(added);
+    return made ? HC_OK : hc_no_memory(error);
 }
 
 /* ---- Chat templates ------------------------------------------------------------------------- */

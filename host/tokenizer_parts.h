@@ -10,10 +10,9 @@
 #include "tokenizer_normal.h"
 #include "tokenizer_split.h"
 
-/* The text of a token, in hc_tokenizer.texts. */
+/* Where the text of a token begins in hc_tokenizer.texts; it ends where the next one begins. */
 struct hc_token_place {
-    uint32_t begin;
-    uint32_t bytes : 31, special : 1;
+    uint32_t begin : 31, special : 1;
 };
 
 struct hc_tokenizer {
@@ -25,7 +24,7 @@ struct hc_tokenizer {
     struct hc_ids before, behind; /* what a text begins and ends with */
     struct hc_ids ends;           /* what ends a text that a model writes */
     uint32_t size;
-    struct hc_token_place *places; /* of all numbers below `size` */
+    struct hc_token_place *places; /* of all numbers below `size`, and the end */
     struct hc_text texts;
     struct hc_chat chat;
 };

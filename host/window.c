@@ -187,7 +187,8 @@ struct window_decoder {
     struct hc_window_frame frame;
     struct hc_window_coder coder;
     const uint8_t *codes;
-    uint16_t *scales; /* a copy: the file's may lie at odd addresses */
+    const uint16_t *scales; /* where they are stored */
+    uint16_t *copied;       /* the scales, if they lie at an odd address there */
 };
 
 static void window_close(void *handle)
@@ -197,23 +198,25 @@ static void window_close(void *handle)
         return;
     hc_window_frame_free(&decoder->frame);
     hc_window_coder_free(&decoder->coder);
-    free(decoder->scales);
+    free(decoder->copied);
     free(decoder);
 }
 
-static hc_status copy_scales(struct window_decoder *decoder, uint64_t rows, const uint8_t *bytes,
+static hc_status open_scales(struct window_decoder *decoder, uint64_t rows, const uint8_t *bytes,
                              struct hc_error *error)
 {
     enum { INFINITE = 0x7c00 }; /* negative numbers, infinity and NaN are not below it */
-    decoder->scales = malloc(rows * sizeof *decoder->scales);
-    if (!decoder->scales)
-        return hc_no_memory(error);
-    for (uint64_t r = 0; r < rows; r++) {
-        decoder->scales[r] = (uint16_t)(bytes[2 * r] | bytes[2 * r + 1] << 8);
+    decoder->scales = (const uint16_t *)(const void *)bytes;
+    if ((uintptr_t)bytes % sizeof *decoder->scales != 0) {
+        decoder->copied = malloc(rows * sizeof *decoder->copied);
+        if (!decoder->copied)
+            return hc_no_memory(error);
+        decoder->scales = memcpy(decoder->copied, bytes, rows * sizeof *decoder->copied);
+    }
+    for (uint64_t r = 0; r < rows; r++)
         if (decoder->scales[r] >= INFINITE)
             return hc_fail(error, HC_ERR_CORRUPT, "the scale of row %llu is negative or not finite",
                            (unsigned long long)r);
-    }
     return HC_OK;
 }
 
@@ -230,7 +233,7 @@ static hc_status window_open(const json_t *json, const struct hc_shape *shape, c
     HC_TRY(hc_window_frame_restore(&decoder->frame, shape->rows, shape->columns, stored.block, stored.seed,
                                    stored.exponent, stored.columns ? parts[COLUMNS] : NULL, error));
     HC_TRY(hc_window_coder_init(&decoder->coder, &stored.code, NULL, error));
-    HC_TRY(copy_scales(decoder, shape->rows, parts[SCALES], error));
+    HC_TRY(open_scales(decoder, shape->rows, parts[SCALES], error));
     decoder->codes = parts[CODES];
     *handle = decoder;
     decoder = NULL;
@@ -242,9 +245,10 @@ done:
 void hc_window_matrix_take(void *handle, struct hc_window_matrix *matrix)
 {
     struct window_decoder *decoder = handle;
-    *matrix = (struct hc_window_matrix){decoder->frame, decoder->coder.code, decoder->codes, decoder->scales};
+    *matrix = (struct hc_window_matrix){decoder->frame, decoder->coder.code, decoder->codes, decoder->scales,
+                                        decoder->copied};
     decoder->frame = (struct hc_window_frame){0};
-    decoder->scales = NULL;
+    decoder->copied = NULL;
     free(matrix->frame.bytes);
     free(matrix->frame.to_code);
     matrix->frame.bytes = NULL;
@@ -254,7 +258,7 @@ void hc_window_matrix_take(void *handle, struct hc_window_matrix *matrix)
 void hc_window_matrix_free(struct hc_window_matrix *matrix)
 {
     hc_window_frame_free(&matrix->frame);
-    free(matrix->scales);
+    free(matrix->copied);
     *matrix = (struct hc_window_matrix){0};
 }
 

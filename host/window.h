@@ -11,8 +11,9 @@ extern const struct hc_method hc_method_window;
 struct hc_window_matrix {
     struct hc_window_frame frame;
     struct hc_window_code code;
-    const uint8_t *codes; /* where the decoder found them */
-    uint16_t *scales;
+    const uint8_t *codes; /* where the decoder found them, as these: */
+    const uint16_t *scales;
+    uint16_t *copied; /* the scales, if they lie at an odd address there */
 };
 
 /* Moves them out of a decoder of this method, which can only be closed after that. */

@@ -471,6 +471,27 @@ TIER_TEST(window, not_finite)
     engine.table->destroy(&engine);
 }
 
+/* Stored parts may begin anywhere in a file. */
+Test(window, odd_addresses)
+{
+    struct hc_kernels kernels;
+    hc_kernels_init(&kernels, HC_TIER_C);
+    struct hc_engine engine = engine_of(&kernels, 1);
+    struct matrix *m = matrix_make(40, 40);
+    struct stored stored = encode(&engine, m, 4, 8, HC_COLUMNS_NORM), moved = stored;
+    float even[40 * 40], odd[40 * 40];
+    decode(&engine, m, &stored, 0, m->piece.weights, even);
+    for (int p = 0; p < HC_MAX_PARTS && stored.sink.bytes[p]; p++) {
+        moved.sink.bytes[p] = stored.sink.bytes[p] + 1; /* memory_write leaves room for it */
+        memmove(moved.sink.bytes[p], stored.sink.bytes[p], stored.sink.count[p]);
+    }
+    decode(&engine, m, &moved, 0, m->piece.weights, odd);
+    cr_assert_arr_eq(even, odd, sizeof even);
+    stored_free(&stored);
+    engine.table->destroy(&engine);
+    matrix_free(m);
+}
+
 /* Parameters that no writer makes. */
 Test(window, hostile_parameters)
 {
