@@ -156,7 +156,7 @@ template <> struct best<WIDE> {
  * workspace: those of (k 1, L 16) are 136 KB, wide ones 264, and a block may have 99 on 8.6, 8.9 and 12.0. */
 template <enum sums SUMS, bool FAR> struct plain {
     static constexpr bool far = FAR, wide = SUMS == WIDE, halved = SUMS != NARROW_HELD;
-    static constexpr unsigned blocks = 0;
+    static constexpr unsigned blocks = FAR ? 2 : 0;
     typedef typename std::conditional<SUMS == WIDE, uint32_t, uint16_t>::type metric;
 
     static __host__ __device__ inline uint32_t at(const struct coding *, uint32_t r)
@@ -386,7 +386,7 @@ static __device__ bool run_steps(const struct coding *coding, struct range range
         uint8_t *notes = step < coding->seam ? NULL : memory.notes + at * coding->note_bytes;
         STEPS::run(coding, range, tile->steps[at], memory.at(step), memory.at(step + 1), notes);
         __syncthreads();
-        if ((step + 1) % range.settled == 0)
+        if ((step + 1) % (STEPS::wide ? 16 : range.settled) == 0) /* a known 16 saves a register */
             failed |= subtract_least<STEPS>(coding, range, tile, memory.at(step + 1));
     }
     return failed;
@@ -533,8 +533,8 @@ template <class STEPS> static __device__ inline struct memory<STEPS> memory_of(c
  * A step is short (272 of 32 columns of 8 states for the default shape), and its barrier cheapest where the block is
  * small: there one warp has the tile, and what it waits for, on the path back too, is covered by other blocks.
  *
- * STEPS::blocks of 512 threads are to find registers in a multiprocessor; 0: as the compiler likes, which for k = 2
- * would be more, with spills. */
+ * STEPS::blocks of 512 threads are to find registers in a multiprocessor; 0: as the compiler likes, which would be more
+ * for k = 2, and where rows are in the workspace, with spills. */
 template <class STEPS>
 static __global__ void __launch_bounds__(MOST_THREADS, STEPS::blocks) window_encode(const struct coding coding)
 {

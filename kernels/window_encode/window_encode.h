@@ -65,8 +65,8 @@
 #include "common/window.h"
 
 /* Steps of the second turn, a multiple of 16 up to 128: fewer are faster, and settle the state at the seam less well.
- * Signal to noise at S = 16, 32, 48: 23.370, 23.384, 23.391 dB (k 4, L 12), 11.499, 11.516, 11.525 (k 2, L 12); at
- * S = 48, 64, 96, 128: 23.614, 23.627, 23.637, 23.644 (k 4, L 16), 11.610, 11.621, 11.631, 11.638 (k 2, L 16). */
+ * Signal to noise at S = 16, 32, 48: 23.370, 23.384, 23.391 dB (k 4, L 12), 11.503, 11.520, 11.528 (k 2, L 12); at
+ * S = 48, 64, 96, 128: 23.614, 23.627, 23.637, 23.644 (k 4, L 16), 11.624, 11.633, 11.645, 11.651 (k 2, L 16). */
 static inline unsigned hc_window_seam(unsigned k, unsigned length)
 {
     if (length <= 12)
