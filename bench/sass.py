@@ -174,7 +174,9 @@ def near_of(k, length):
 
 
 def seam_of(k, length):
-    return (32 if k <= 2 else 16) if length <= 12 else 96 if k <= 3 else 128
+    if length <= 14:
+        return 48 if k <= 2 else 16 if length <= 12 else 32
+    return 96 if k == 3 else 128
 
 
 def window_encodes():
@@ -198,14 +200,15 @@ def pair_searches():
 
 
 def plain_encodes():
-    """The shapes that are not swept: k = 5 holds differences, k >= 6 sums widely. What a candidate costs depends on how
-    many a state looks at, as the loop over them is short: 2 (k = 1) to 256. _rest: tiles that are left over."""
+    """The shapes that are not swept: k = 5 holds differences, k >= 6 sums widely (the numbers are those of enum sums).
+    What a candidate costs depends on how many a state looks at, as the loop over them is short: 2 (k = 1) to 256. _rest:
+    tiles that are left over."""
     source = "kernels/window_encode/window_encode.cu"
     for k in 1, 5, 6, 8:
         for length in 12, 16:
             far, states, wide = (k, length) == (1, 16), 2 ** (length - k), k >= 6
             shared = 0 if far else 2 * (states * (4 if wide else 2) + (states // LANES + 1) * 4)
-            steps = rf"plain<\(sums\){2 if wide else 1 if k == 5 else 0}, {'true' if far else 'false'}> *>"
+            steps = rf"plain<\(sums\){3 if wide else 2 if k == 5 else 1}, {'true' if far else 'false'}> *>"
             yield Kernel("window_encode_plain", source, rf"window_encode<{steps}", min(max(states, LANES), 512), shared,
                          k, length, "")
     yield Kernel("window_encode_rest", source, r"^window_encode_rest\(", 512, 0, "", "", "")

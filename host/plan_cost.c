@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Nanoseconds of one core; <hyperc/plan.h> tells where they are from. */
-static const double window_weight = 15, all_branch = 0.031, near_branch = 0.058, wide_branch = 0.069;
+static const double window_weight = 15, all_branch = 0.015, near_branch = 0.058, wide_branch = 0.069;
 static const double row_factors = 0.7, row_fit = 1.15, row_decode = 0.5;
 static const double pair_fit = 3.4, pair_codes = 3.3, copied_byte = 0.13;
 

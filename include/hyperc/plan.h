@@ -24,7 +24,7 @@ typedef struct hc_plan_device {
  * over the model before it is coded (moments, the sharing of a fractional rate). Costs are nanoseconds of one core (AMD
  * EPYC, Zen 4, AVX-512; bench/results/window_speed.csv and pair_speed.csv, one thread):
  *
- *  - `window`: 15 for reading and transforming, and for every branch that the search evaluates 0.031 (k = 1, 2), 0.058
+ *  - `window`: 15 for reading and transforming, and for every branch that the search evaluates 0.015 (k = 1, 2), 0.058
  *    (k = 3, 4, 5) or 0.069 (k = 6, 8). It evaluates (256 + S) / 256 n 2^(L-k) of them per weight, S and n as in
  *    kernels/window_encode/window_encode.h. That meets the table to 12 %; a (k, L) that is not in it goes by the count.
  *    Tiles are counted whole. A tensor that shares a fractional rate costs what lies between its neighbours.
@@ -32,7 +32,7 @@ typedef struct hc_plan_device {
  *    and 3.3 for codes and their check.
  *  - a tensor that is kept: 0.13 a byte, as in a plain copy.
  *
- * A GPU is taken for 100 cores: by the bounds in bench/results/sass.csv an A100 may search 73 (k = 2, L = 12) to 129
+ * A GPU is taken for 100 cores: by the bounds in bench/results/sass.csv an A100 may search 36 (k = 2, L = 12) to 127
  * (k = 4, L = 12) times as fast as a core. That is a bound from counted instructions; nothing was measured. To the plan
  * every GPU is an A100, unless a speed is given. hc_compress, which has the GPU at hand, takes it for 100 times its
  * multiprocessors times their clock, over those of an A100 (108 at 1.41 GHz), unless it is told (hc_context_options).

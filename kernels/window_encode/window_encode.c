@@ -26,8 +26,8 @@ float hc_window_codebook(const struct hc_window_code *code, const uint16_t *tabl
 
 /* ---- The branches looked at ----------------------------------------------------------------- */
 
-/* The j in the order of their places, by insertion; returns how far these are from multiples of their distance. */
-static int32_t find_order(const struct hc_window_trellis *trellis, uint8_t *order)
+/* By insertion. */
+int32_t hc_window_find_order(const struct hc_window_trellis *trellis, uint8_t *order)
 {
     const uint32_t all = 1u << trellis->k;
     int32_t sum = 0;
@@ -56,15 +56,34 @@ static void count_less(const struct hc_window_trellis *trellis, uint32_t *less)
         less[bucket] += less[bucket - 1];
 }
 
-void hc_window_find_near(const struct hc_window_trellis *trellis, struct hc_window_near *near)
+static void find_near(const struct hc_window_trellis *trellis, struct hc_window_head *head)
 {
     const unsigned k = trellis->k, length = trellis->length, n = hc_window_near(k, length);
     const uint32_t group = hc_window_group(k, length), apart = 1u << (length - k);
-    uint32_t less[1024], before = (group << k) / 2 + (uint32_t)find_order(trellis, near->order);
+    uint32_t less[1024], before = (group << k) / 2 + (uint32_t)hc_window_find_order(trellis, head->order);
     count_less(trellis, less);
     before += (n - 1) / 2 * apart - n % 2 * (apart / 2) + (1u << (length - 1));
     for (unsigned bucket = 0; bucket < 1024; bucket++)
-        near->start[bucket] = (uint16_t)((less[bucket] - before) & ((1u << length) - 1));
+        head->start[bucket] = (uint16_t)((less[bucket] - before) & ((1u << length) - 1));
+}
+
+static void find_levels(const struct hc_window_trellis *trellis, int16_t *level)
+{
+    int64_t sum[HC_WINDOW_LEVELS] = {0};
+    uint32_t count[HC_WINDOW_LEVELS] = {0};
+    for (uint32_t u = 0; u < 1u << trellis->length; u++) {
+        unsigned own = hc_window_level(trellis->codebook[u]);
+        sum[own] += trellis->codebook[u];
+        count[own]++;
+    }
+    for (unsigned i = 0; i < HC_WINDOW_LEVELS; i++)
+        level[i] = (int16_t)(count[i] ? (sum[i] + (int64_t)count[i] * 32768) / count[i] - 32768 : 0);
+}
+
+void hc_window_fill_head(const struct hc_window_trellis *trellis, struct hc_window_head *head)
+{
+    find_near(trellis, head);
+    find_levels(trellis, head->level);
 }
 
 /* ---- Steps ---------------------------------------------------------------------------------- */
@@ -73,9 +92,11 @@ void hc_window_find_near(const struct hc_window_trellis *trellis, struct hc_wind
 struct tile {
     const struct hc_window_trellis *trellis;
     const int16_t *weights, *importance;
-    bool wide, all, saturated; /* all: branches, not only the near ones */
-    uint32_t *before, *after;  /* metrics of all states around a step */
-    uint8_t *choices;          /* j of every state after every step */
+    enum sums sums;
+    unsigned shift;           /* cost_shift */
+    bool all, failed;         /* all: branches, not only the near ones */
+    uint32_t *before, *after; /* metrics of all states around a step */
+    uint8_t *choices;         /* j of every state after every step */
 };
 
 static size_t state_count(const struct hc_window_trellis *trellis)
@@ -83,19 +104,26 @@ static size_t state_count(const struct hc_window_trellis *trellis)
     return (size_t)state_mask(trellis) + 1;
 }
 
-/* The least metric of the state at r after a step, and the lowest branch that it comes by: one of n in order. */
+/* The metric of the branch at u with the cost of weight number `at`. */
+static uint32_t sum_of(const struct tile *tile, unsigned at, uint32_t u)
+{
+    const struct hc_window_trellis *trellis = tile->trellis;
+    const struct hc_window_head *head = trellis->layout;
+    const int16_t entry = trellis->codebook[u], *importance = tile->importance ? tile->importance + at : NULL;
+    int16_t value = tile->sums == BYTES ? head->level[hc_window_level(entry)] : entry;
+    uint32_t sum = tile->before[u & state_mask(trellis)] +
+                   branch_cost(tile->sums, tile->shift, tile->weights[at], importance, value);
+    return tile->sums != WIDE && sum > largest_metric(tile->sums) ? largest_metric(tile->sums) : sum;
+}
+
+/* The least metric of the state at r after a step, and the branch that it comes by: the lowest such of n. */
 static uint32_t least_sum(const struct tile *tile, unsigned at, uint32_t r, const uint8_t *order, unsigned n,
                           uint8_t *choice)
 {
-    const struct hc_window_trellis *trellis = tile->trellis;
-    const int16_t *importance = tile->importance ? tile->importance + at : NULL;
     uint32_t least = UINT32_MAX;
     for (unsigned i = 0; i < n; i++) {
-        uint32_t u = branch_place(trellis, r, order[i]);
-        uint32_t sum =
-            tile->before[u & state_mask(trellis)] +
-            branch_cost(tile->wide, tile->wide || trellis->k != 5, tile->weights[at], importance, trellis->codebook[u]);
-        if (i == 0 || sum < least || (sum == least && order[i] < *choice)) {
+        uint32_t sum = sum_of(tile, at, branch_place(tile->trellis, r, order[i]));
+        if (sum < least || (sum == least && order[i] < *choice)) {
             least = sum;
             *choice = order[i];
         }
@@ -106,14 +134,13 @@ static uint32_t least_sum(const struct tile *tile, unsigned at, uint32_t r, cons
 static void run_step(struct tile *tile, unsigned step)
 {
     const struct hc_window_trellis *trellis = tile->trellis;
-    const struct hc_window_near *near = trellis->layout;
+    const struct hc_window_head *head = trellis->layout;
     const unsigned at = step % HC_TILE_WEIGHTS;
     const unsigned n = tile->all ? 1u << trellis->k : hc_window_near(trellis->k, trellis->length);
     size_t states = state_count(trellis);
     for (uint32_t r = 0; r < states; r++) {
-        const uint8_t *order = near->order + first_near(trellis, tile->weights[at], r);
-        uint32_t least = least_sum(tile, at, r, order, n, &tile->choices[step * states + r]);
-        tile->after[r] = !tile->wide && least > narrow_largest ? narrow_largest : least;
+        const uint8_t *order = head->order + (tile->all ? 0 : first_near(trellis, tile->weights[at], r));
+        tile->after[r] = least_sum(tile, at, r, order, n, &tile->choices[step * states + r]);
     }
 }
 
@@ -130,7 +157,7 @@ static void subtract_least(struct tile *tile)
     uint32_t least = tile->before[least_state(tile)];
     for (size_t s = 0; s < state_count(tile->trellis); s++)
         tile->before[s] -= least;
-    tile->saturated |= !tile->wide && least == narrow_largest;
+    tile->failed |= least >= failing_metric(tile->sums);
 }
 
 /* Steps from .. to - 1; the metrics at time `to` are then those `before`. */
@@ -141,7 +168,7 @@ static void run_steps(struct tile *tile, unsigned from, unsigned to)
         uint32_t *swap = tile->before;
         tile->before = tile->after;
         tile->after = swap;
-        if (step % 16 == 15)
+        if ((step + 1) % settled_after(tile->sums) == 0)
             subtract_least(tile);
     }
 }
@@ -167,20 +194,21 @@ static bool splice(struct tile *tile, uint32_t x, unsigned seam, uint8_t *j)
     unsigned end = seam + hc_window_splice(tile->trellis->length);
     uint32_t joint = follow(tile, x, HC_TILE_WEIGHTS + seam, end, j);
     for (size_t s = 0; s < state_count(tile->trellis); s++)
-        tile->before[s] = s == x ? 0 : tile->wide ? wide_largest : narrow_largest;
+        tile->before[s] = s == x ? 0 : largest_metric(tile->sums);
     run_steps(tile, seam, end);
-    return !tile->saturated && follow(tile, joint, end, seam, j) == x;
+    return !tile->failed && follow(tile, joint, end, seam, j) == x;
 }
 
-/* False if metrics saturated, or the path does not close. */
+/* False if metrics grow too large, or the path does not close. */
 static bool find_path(struct tile *tile, uint8_t *j)
 {
     unsigned seam = hc_window_seam(tile->trellis->k, tile->trellis->length), end = HC_TILE_WEIGHTS + seam;
     memset(tile->before, 0, state_count(tile->trellis) * sizeof *tile->before);
+    tile->failed = false;
     run_steps(tile, 0, 2 * seam);
     uint32_t x = follow(tile, least_state(tile), 2 * seam, seam, j);
     run_steps(tile, 2 * seam, end);
-    if (tile->saturated)
+    if (tile->failed)
         return false;
     uint32_t y = follow(tile, x, end, seam, j);
     if (y == x)
@@ -199,6 +227,22 @@ static void pack(const uint8_t *j, unsigned k, uint8_t *codes)
             codes[(t * k + bit) / 8] |= (uint8_t)((j[t] >> bit & 1) << (t * k + bit) % 8);
 }
 
+static void encode(struct tile *tile, uint8_t *j)
+{
+    const struct hc_window_trellis *trellis = tile->trellis;
+    const enum sums sums = sums_of(trellis->k);
+    const unsigned attempts = trellis->all ? 0 : attempts_of(trellis->k);
+    tile->sums = sums;
+    for (unsigned attempt = 0; attempt < attempts; attempt++) {
+        tile->shift = cost_shift(trellis->k, sums, attempt);
+        if (find_path(tile, j))
+            return;
+    }
+    tile->sums = WIDE;
+    tile->all = true;
+    find_path(tile, j);
+}
+
 static void tiles(const struct hc_window_trellis *trellis, const int16_t *weights, const int16_t *importance,
                   size_t count, void *scratch, uint8_t *codes)
 {
@@ -208,15 +252,10 @@ static void tiles(const struct hc_window_trellis *trellis, const int16_t *weight
         struct tile tile = {.trellis = trellis,
                             .weights = weights + i * HC_TILE_WEIGHTS,
                             .importance = importance,
-                            .wide = trellis->k >= 6,
                             .before = metrics,
                             .after = metrics + state_count(trellis),
                             .choices = (uint8_t *)(metrics + 2 * state_count(trellis))};
-        if (trellis->all || !find_path(&tile, j)) {
-            tile.wide = tile.all = true;
-            tile.saturated = false;
-            find_path(&tile, j);
-        }
+        encode(&tile, j);
         pack(j, trellis->k, codes + i * HC_TILE_WEIGHTS / 8 * trellis->k);
     }
 }
@@ -225,12 +264,12 @@ static size_t layout_bytes(unsigned k, unsigned length)
 {
     (void)k;
     (void)length;
-    return sizeof(struct hc_window_near);
+    return sizeof(struct hc_window_head);
 }
 
 static void prepare(const struct hc_window_trellis *trellis)
 {
-    hc_window_find_near(trellis, trellis->layout);
+    hc_window_fill_head(trellis, trellis->layout);
 }
 
 static size_t scratch_bytes(unsigned k, unsigned length)

@@ -11,15 +11,19 @@
  * of the layout's 20, those near its weight, one of (4, 16) 40 of 147. Copies in shared memory would leave room for
  * fewer blocks.
  *
- * A narrow metric M, its cost and the branch j are compared as one number: (2^15 M + d d + 2^14), whose lowest 15 bits
- * give way to j. The whole of 2^15 in it is M + q, and of equal ones the lowest j is least. */
+ * A metric M, its cost and the branch j are compared as one number, a *key*: (2^15 M + d d + 2^14), whose lowest 15
+ * bits give way to j. The whole of 2^15 in it is M + q, and of equal ones the lowest j is least. What is found is held
+ * to the key of the largest metric and the lowest j looked at. For bytes 15 is 15 + s, 2^(14+s) is added, and the
+ * numbers are no smaller in memory: it is instructions that a step takes its time for. */
 extern "C" {
-#include "window_encode/window_encode.h"
+#include "window_encode/window_encode_branch.h"
 }
 
 #include "window_encode/window_encode_cuda.h"
 
 #include <string.h>
+
+#include <algorithm>
 #include <type_traits>
 
 enum {
@@ -31,23 +35,31 @@ enum {
 };
 
 static constexpr unsigned ALL_LANES = 0xffffffffu;
-static constexpr uint32_t NARROW_LARGEST = 32767, WIDE_LARGEST = UINT32_C(3) << 29;
 
 /* ---- What a launch works on ----------------------------------------------------------------- */
 
-/* Begins a layout. Then come the values in the order [number of the branch][r], and for sweeps those of struct
- * sweeping.
+/* Begins a layout. Then come the entries of the codebook in the order [number of the branch][r], and for sweeps those
+ * of struct sweeping; else, for bytes, the values of all entries in the same order.
  */
 struct tables {
     uint16_t start[1024];
     uint32_t branches[2 << HC_WINDOW_MAX_K]; /* by number: j A mod 2^L, and j << 16 */
 };
 
+/* Of keys and rows. */
+struct range {
+    uint32_t key_bits, rounding, largest, failing;
+    uint32_t settled; /* steps until the least is subtracted */
+};
+
 struct coding {
     unsigned k, length, near, group, seam, splice, column_bits;
     uint32_t multiplier, states; /* A; 2^(L-k) */
+    unsigned attempts;
+    struct range ranges[MOST_ATTEMPTS], wide; /* wide: of window_encode_rest */
+    uint32_t worst[32]; /* by the number of the first branch looked at, k = 3 to 5: the key that others are held to */
     const struct tables *tables;
-    const int16_t *values, *planes;
+    const int16_t *entries, *values, *planes; /* values: entries, but for bytes */
     const int16_t *weights, *importance;
     size_t tiles, note_bytes, slot_bytes; /* note_bytes: of a step */
     uint8_t *slots, *flags, *codes;       /* flags: by tile, whether it is left to window_encode_rest */
@@ -67,36 +79,44 @@ struct tile {
     bool closed;
 };
 
-/* Whether sums are narrow, with differences of halves or held ones, or wide. */
-enum sums { NARROW, NARROW_HELD, WIDE };
-
 /* The number of the first branch looked at into states that begin at r. */
-static __device__ inline uint32_t first_near(const struct coding *coding, uint32_t start, uint32_t r)
+static __device__ inline uint32_t first_branch(const struct coding *coding, uint32_t start, uint32_t r)
 {
     uint32_t ahead = (start - (r << coding->k)) & ((1u << coding->length) - 1);
     return ahead >> (coding->length - coding->k);
 }
 
-static __device__ inline int32_t weighted(int32_t d, uint32_t importance)
+static __device__ inline int32_t scaled(int32_t d, uint32_t importance)
 {
     return (d * (int32_t)importance + (1 << 14)) >> 15;
 }
 
 /* ---- Steps of any shape --------------------------------------------------------------------- */
 
+/* NARROW serves bytes, too. */
 template <enum sums SUMS> struct best;
+
+/* The key that others are held to, where all branches are looked at. */
+static __device__ inline uint32_t worst_key(struct range range)
+{
+    return range.largest << range.key_bits;
+}
 
 template <> struct best<NARROW> {
     uint32_t key;
 
-    __device__ void take(uint32_t metric, int32_t d, uint32_t j)
+    __device__ void take(struct range range, uint32_t metric, int32_t d, uint32_t j)
     {
-        uint32_t sum = (metric << 15) + (uint32_t)(d * d) + (1u << 14);
-        key = min(key, (sum & ~0x7fffu) | j);
+        uint32_t sum = (metric << range.key_bits) + (uint32_t)(d * d) + range.rounding;
+        key = min(key, (sum >> range.key_bits << range.key_bits) | j);
     }
-    __device__ uint32_t metric() const
+    __device__ void hold(uint32_t worst)
     {
-        return min(key >> 15, NARROW_LARGEST);
+        key = min(key, worst);
+    }
+    __device__ uint32_t metric(struct range range) const
+    {
+        return key >> range.key_bits;
     }
     __device__ uint32_t choice() const
     {
@@ -110,7 +130,7 @@ template <> struct best<NARROW_HELD> : best<NARROW> {
 template <> struct best<WIDE> {
     uint32_t sum, j;
 
-    __device__ void take(uint32_t metric, int32_t d, uint32_t branch)
+    __device__ void take(struct range, uint32_t metric, int32_t d, uint32_t branch)
     {
         uint32_t other = metric + ((uint32_t)(d * d) >> 4);
         if (other < sum || (other == sum && branch < j)) {
@@ -118,7 +138,10 @@ template <> struct best<WIDE> {
             j = branch;
         }
     }
-    __device__ uint32_t metric() const
+    __device__ void hold(uint32_t)
+    {
+    }
+    __device__ uint32_t metric(struct range) const
     {
         return sum;
     }
@@ -133,7 +156,7 @@ template <> struct best<WIDE> {
  * workspace: those of (k 1, L 16) are 136 KB, wide ones 264, and a block may have 99 on 8.6, 8.9 and 12.0. */
 template <enum sums SUMS, bool FAR> struct plain {
     static constexpr bool far = FAR, wide = SUMS == WIDE, halved = SUMS != NARROW_HELD;
-    static constexpr unsigned blocks = 0;
+    static constexpr unsigned blocks = FAR ? 2 : 0;
     typedef typename std::conditional<SUMS == WIDE, uint32_t, uint16_t>::type metric;
 
     static __host__ __device__ inline uint32_t at(const struct coding *, uint32_t r)
@@ -141,20 +164,22 @@ template <enum sums SUMS, bool FAR> struct plain {
         return r + (r >> 5) * (uint32_t)(sizeof(uint32_t) / sizeof(metric));
     }
 
-    static __device__ inline struct best<SUMS> choose(const struct coding *coding, struct step step,
+    static __device__ inline struct best<SUMS> choose(const struct coding *coding, struct range range, struct step step,
                                                       const metric *before, uint32_t r) {
         const uint32_t *branches = coding->tables->branches;
         uint32_t mask = (1u << coding->k) - 1, n = FAR ? mask + 1 : coding->near;
-        uint32_t first = FAR ? 0 : first_near(coding, step.start, r & -coding->group);
+        uint32_t first = FAR ? 0 : first_branch(coding, step.start, r & -coding->group);
+        const int16_t *values = wide ? coding->entries : coding->values;
         struct best<SUMS> best;
         memset(&best, 0xff, sizeof best);
         for (uint32_t i = first; i < first + n; i++) {
             uint32_t branch = __ldg(branches + i);
             uint32_t from = ((r << coding->k) + branch) & (coding->states - 1);
-            int32_t value = __ldg(coding->values + (i & mask) * coding->states + r);
+            int32_t value = __ldg(values + (i & mask) * coding->states + r);
             int32_t d = halved ? step.weight - (value >> 1) : min(max(step.weight - value, -32768), 32767);
-            best.take(before[at(coding, from)], weighted(d, step.importance), branch >> 16);
+            best.take(range, before[at(coding, from)], scaled(d, step.importance), branch >> 16);
         }
+        best.hold(wide ? 0 : coding->k <= 2 ? worst_key(range) : coding->worst[first]);
         return best;
     }
 
@@ -171,13 +196,13 @@ template <enum sums SUMS, bool FAR> struct plain {
     }
 
     /* Where there are fewer states than lanes, several do the same. */
-    static __device__ void run(const struct coding *coding, struct step step, const metric *before, metric *after,
-                               uint8_t *notes)
+    static __device__ void run(const struct coding *coding, struct range range, struct step step, const metric *before,
+                               metric *after, uint8_t *notes)
     {
         for (uint32_t r = threadIdx.x; r < coding->states + LANES - 1 - (coding->states - 1) % LANES; r += blockDim.x) {
             uint32_t state = r & (coding->states - 1);
-            struct best<SUMS> best = choose(coding, step, before, state);
-            after[at(coding, state)] = (metric)best.metric();
+            struct best<SUMS> best = choose(coding, range, step, before, state);
+            after[at(coding, state)] = (metric)best.metric(range);
             if (notes)
                 note(coding, best.choice(), (uint32_t *)notes + r / LANES * coding->k);
         }
@@ -221,16 +246,23 @@ template <unsigned K, unsigned D, unsigned N, bool WEIGHTED> struct sweeping {
         return column / LANES * (B * BLOCK_STRIDE + 10) + b * BLOCK_STRIDE + column % LANES;
     }
 
-    /* Number of the first branch looked at, for state 0 of a column. */
-    static __device__ inline uint32_t first_branch(const struct coding *coding, struct step step, uint32_t column)
+    /* That of bytes comes with the attempt. */
+    static __device__ inline uint32_t key_bits(struct range range)
     {
-        return N == ALL ? 0 : first_near(coding, step.start, column & -(uint32_t)LANES);
+        return K == 2 ? range.key_bits : 15;
+    }
+
+    /* Number of the first branch looked at, for state 0 of a column. */
+    static __device__ inline uint32_t first_of(const struct coding *coding, struct step step, uint32_t column)
+    {
+        return N == ALL ? 0 : first_branch(coding, step.start, column & -(uint32_t)LANES);
     }
 
     /* The least sums of a column with their j, by q. Planes and metrics begin at its lane. */
-    static __device__ inline void find_best(struct step step, uint32_t first, const int16_t *planes,
+    static __device__ inline void find_best(struct range range, struct step step, uint32_t first, const int16_t *planes,
                                             const metric *before, uint32_t *best)
     {
+        const uint32_t scale = 1u << key_bits(range), rounding = K == 2 ? range.rounding : 1u << 14;
         const int16_t *branch = planes + ALL * PLANE + first % D * LANES, *values[N];
 #pragma unroll
         for (unsigned i = 0; i < N; i++)
@@ -242,25 +274,28 @@ template <unsigned K, unsigned D, unsigned N, bool WEIGHTED> struct sweeping {
         for (unsigned t = 0; t < ALL; t++) {
             uint32_t place = __ldg((const uint16_t *)branch + t * LANES);
             uint32_t metric = *(const sweeping::metric *)((const uint8_t *)before + place);
-            uint32_t j = (uint32_t)__ldg(branch + PLANE + t * LANES), rounded = (metric << 15) + (1u << 14);
+            uint32_t j = (uint32_t)__ldg(branch + PLANE + t * LANES), rounded = metric * scale + rounding;
 #pragma unroll
             for (unsigned i = t % D; i < N; i += D) {
                 unsigned q = (t - i) % ALL / D;
                 int32_t d = step.weight - __ldg(values[i] + t * LANES);
                 if (WEIGHTED)
-                    d = weighted(d, step.importance);
-                best[q] = min(best[q], (((uint32_t)(d * d) + rounded) & ~0x7fffu) | j);
+                    d = scaled(d, step.importance);
+                best[q] = min(best[q], (((uint32_t)(d * d) + rounded) & -scale) | j);
             }
         }
     }
 
     /* chosen: k bits each of B states. */
-    static __device__ inline void put_best(uint32_t first, const uint32_t *best, metric *after, uint32_t *chosen)
+    static __device__ inline void put_best(struct range range, uint32_t first, const uint32_t *worst,
+                                           const uint32_t *best, metric *after, uint32_t *chosen)
     {
 #pragma unroll
         for (unsigned q = 0; q < B; q++) {
-            after[(first / D - q) % B * BLOCK_STRIDE] = (metric)min(best[q] >> 15, NARROW_LARGEST);
-            chosen[q * K / 32] = __funnelshift_r(chosen[q * K / 32], best[q], K);
+            uint32_t held = K == 2 ? worst_key(range) : D == 2 && first % 2 ? worst[D * q + 1] : worst[D * q];
+            uint32_t key = min(best[q], held);
+            after[(first / D - q) % B * BLOCK_STRIDE] = (metric)(key >> key_bits(range));
+            chosen[q * K / 32] = __funnelshift_r(chosen[q * K / 32], key, K);
         }
         chosen[0] >>= 32 * WORDS - B * K;
     }
@@ -275,14 +310,14 @@ template <unsigned K, unsigned D, unsigned N, bool WEIGHTED> struct sweeping {
             notes[column] = (uint8_t)chosen[0];
     }
 
-    static __device__ void run(const struct coding *coding, struct step step, const metric *before, metric *after,
-                               uint8_t *notes)
+    static __device__ void run(const struct coding *coding, struct range range, struct step step, const metric *before,
+                               metric *after, uint8_t *notes)
     {
         for (uint32_t column = threadIdx.x; column < 1u << coding->column_bits; column += blockDim.x) {
-            uint32_t first = first_branch(coding, step, column), best[B], chosen[WORDS] = {};
+            uint32_t first = first_of(coding, step, column), best[B], chosen[WORDS] = {};
             const int16_t *planes = coding->planes + (size_t)(column / LANES) * (ALL + 2) * PLANE + column % LANES;
-            find_best(step, first, planes, before, best);
-            put_best(first, best, after + at(coding, column), chosen);
+            find_best(range, step, first, planes, before, best);
+            put_best(range, first, coding->worst, best, after + at(coding, column), chosen);
             if (notes)
                 put_notes(chosen, notes, column);
         }
@@ -291,7 +326,7 @@ template <unsigned K, unsigned D, unsigned N, bool WEIGHTED> struct sweeping {
     static __device__ uint32_t choice(const struct coding *coding, struct step step, const uint8_t *notes, uint32_t r)
     {
         uint32_t column = r & ((1u << coding->column_bits) - 1);
-        uint32_t q = (first_branch(coding, step, column) / D - (r >> coding->column_bits)) % B;
+        uint32_t q = (first_of(coding, step, column) / D - (r >> coding->column_bits)) % B;
         if (B * K > 8)
             return ((const uint32_t *)notes)[column * WORDS + q * K / 32] >> q * K % 32 & (ALL - 1);
         return notes[column] >> q * K & (ALL - 1);
@@ -313,9 +348,10 @@ static __device__ inline uint32_t least_of_all(struct tile *tile, uint32_t x)
     return x;
 }
 
-/* Returns whether metrics saturated. */
+/* Returns whether metrics are too large. */
 template <class STEPS>
-static __device__ bool subtract_least(const struct coding *coding, struct tile *tile, typename STEPS::metric *row)
+static __device__ bool subtract_least(const struct coding *coding, struct range range, struct tile *tile,
+                                      typename STEPS::metric *row)
 {
     uint32_t least = UINT32_MAX;
     for (uint32_t r = threadIdx.x; r < coding->states; r += blockDim.x)
@@ -324,7 +360,7 @@ static __device__ bool subtract_least(const struct coding *coding, struct tile *
     for (uint32_t r = threadIdx.x; r < coding->states; r += blockDim.x)
         row[STEPS::at(coding, r)] -= (typename STEPS::metric)least;
     __syncthreads();
-    return !STEPS::wide && least == NARROW_LARGEST;
+    return !STEPS::wide && least >= range.failing;
 }
 
 /* The memory of a block: rows of metrics of even and odd times, and the notes of 256 steps. */
@@ -339,21 +375,21 @@ template <class STEPS> struct memory {
     }
 };
 
-/* Steps from .. to - 1. Returns whether metrics saturated. */
+/* Steps from .. to - 1. Returns whether metrics grew too large. */
 template <class STEPS>
-static __device__ bool run_steps(const struct coding *coding, struct tile *tile, struct memory<STEPS> memory,
-                                 unsigned from, unsigned to)
+static __device__ bool run_steps(const struct coding *coding, struct range range, struct tile *tile,
+                                 struct memory<STEPS> memory, unsigned from, unsigned to)
 {
-    bool saturated = false;
+    bool failed = false;
     for (unsigned step = from; step < to; step++) {
         unsigned at = step % HC_TILE_WEIGHTS;
         uint8_t *notes = step < coding->seam ? NULL : memory.notes + at * coding->note_bytes;
-        STEPS::run(coding, tile->steps[at], memory.at(step), memory.at(step + 1), notes);
+        STEPS::run(coding, range, tile->steps[at], memory.at(step), memory.at(step + 1), notes);
         __syncthreads();
-        if (step % 16 == 15)
-            saturated |= subtract_least<STEPS>(coding, tile, memory.at(step + 1));
+        if ((step + 1) % (STEPS::wide ? 16 : range.settled) == 0) /* a known 16 saves a register */
+            failed |= subtract_least<STEPS>(coding, range, tile, memory.at(step + 1));
     }
-    return saturated;
+    return failed;
 }
 
 /* Where the least was just subtracted. */
@@ -369,12 +405,11 @@ static __device__ uint32_t least_state(const struct coding *coding, struct tile 
 
 /* The row when nothing but `state` is possible; everything is, if it is none. */
 template <class STEPS>
-static __device__ void begin_in(const struct coding *coding, typename STEPS::metric *row, uint32_t state)
+static __device__ void begin_in(const struct coding *coding, struct range range, typename STEPS::metric *row,
+                                uint32_t state)
 {
     for (uint32_t r = threadIdx.x; r < coding->states; r += blockDim.x)
-        row[STEPS::at(coding, r)] = (typename STEPS::metric)(r == state || state >= coding->states ? 0
-                                                             : STEPS::wide                         ? WIDE_LARGEST
-                                                                                                   : NARROW_LARGEST);
+        row[STEPS::at(coding, r)] = (typename STEPS::metric)(r == state || state >= coding->states ? 0 : range.largest);
     __syncthreads();
 }
 
@@ -417,21 +452,22 @@ static __device__ bool find_path(const struct coding *coding, struct tile *tile,
     return tile->states[0] == y;
 }
 
-/* Finds the part behind the seam anew. False if metrics saturate, or the path still does not close. */
+/* Finds the part behind the seam anew. False if metrics grow too large, or the path still does not close. */
 template <class STEPS>
-static __device__ bool splice(const struct coding *coding, struct tile *tile, struct memory<STEPS> memory)
+static __device__ bool splice(const struct coding *coding, struct range range, struct tile *tile,
+                              struct memory<STEPS> memory)
 {
     const unsigned seam = coding->seam, joint = seam + coding->splice;
     const uint32_t x = tile->states[0];
     __syncthreads();
     if (threadIdx.x == 0)
         follow<STEPS>(coding, tile, memory.notes, x, {HC_TILE_WEIGHTS + seam, joint, true});
-    begin_in<STEPS>(coding, memory.at(seam), x);
-    bool saturated = run_steps<STEPS>(coding, tile, memory, seam, joint);
+    begin_in<STEPS>(coding, range, memory.at(seam), x);
+    bool failed = run_steps<STEPS>(coding, range, tile, memory, seam, joint);
     if (threadIdx.x == 0)
         follow<STEPS>(coding, tile, memory.notes, tile->states[joint - seam], {joint, seam, false});
     __syncthreads();
-    return !saturated && tile->states[0] == x;
+    return !failed && tile->states[0] == x;
 }
 
 /* ---- Tiles ---------------------------------------------------------------------------------- */
@@ -459,23 +495,23 @@ static __device__ void pack(const struct coding *coding, const struct tile *tile
     }
 }
 
-/* False if metrics saturated, or the path does not close. */
+/* False if metrics grow too large, or the path does not close. */
 template <class STEPS>
-static __device__ bool encode(const struct coding *coding, size_t number, struct tile *tile,
+static __device__ bool encode(const struct coding *coding, struct range range, size_t number, struct tile *tile,
                               struct memory<STEPS> memory)
 {
     const unsigned seam = coding->seam;
     load_tile(coding, STEPS::halved, number, tile);
-    begin_in<STEPS>(coding, memory.at(0), coding->states);
-    bool saturated = run_steps<STEPS>(coding, tile, memory, 0, 2 * seam);
+    begin_in<STEPS>(coding, range, memory.at(0), coding->states);
+    bool failed = run_steps<STEPS>(coding, range, tile, memory, 0, 2 * seam);
     uint32_t settled = least_state<STEPS>(coding, tile, memory.at(0));
-    saturated |= run_steps<STEPS>(coding, tile, memory, 2 * seam, HC_TILE_WEIGHTS + seam);
-    if (saturated)
+    failed |= run_steps<STEPS>(coding, range, tile, memory, 2 * seam, HC_TILE_WEIGHTS + seam);
+    if (failed)
         return false;
     if (threadIdx.x == 0)
         tile->closed = find_path<STEPS>(coding, tile, memory.notes, settled);
     __syncthreads();
-    if (!tile->closed && !splice<STEPS>(coding, tile, memory))
+    if (!tile->closed && !splice<STEPS>(coding, range, tile, memory))
         return false;
     pack(coding, tile, coding->codes + number * HC_TILE_WEIGHTS / 8 * coding->k);
     return true;
@@ -497,15 +533,19 @@ template <class STEPS> static __device__ inline struct memory<STEPS> memory_of(c
  * A step is short (272 of 32 columns of 8 states for the default shape), and its barrier cheapest where the block is
  * small: there one warp has the tile, and what it waits for, on the path back too, is covered by other blocks.
  *
- * STEPS::blocks of 512 threads are to find registers in a multiprocessor; 0: as the compiler likes, which for k = 2
- * would be more, with spills. */
+ * STEPS::blocks of 512 threads are to find registers in a multiprocessor; 0: as the compiler likes, which would be more
+ * for k = 2, and where rows are in the workspace, with spills. */
 template <class STEPS>
 static __global__ void __launch_bounds__(MOST_THREADS, STEPS::blocks) window_encode(const struct coding coding)
 {
     __shared__ struct tile tile;
     const struct memory<STEPS> memory = memory_of<STEPS>(&coding);
     for (size_t number = blockIdx.x; number < coding.tiles; number += gridDim.x) {
-        bool encoded = encode<STEPS>(&coding, number, &tile, memory);
+        bool encoded = false;
+        for (unsigned attempt = 0; !encoded && attempt < coding.attempts; attempt++) {
+            __syncthreads();
+            encoded = encode<STEPS>(&coding, coding.ranges[attempt], number, &tile, memory);
+        }
         if (threadIdx.x == 0)
             coding.flags[number] = !encoded;
         __syncthreads();
@@ -522,7 +562,7 @@ static __global__ void __launch_bounds__(MOST_THREADS) window_encode_rest(const 
     const struct memory<steps> memory = memory_of<steps>(&coding);
     for (size_t number = blockIdx.x; number < coding.tiles; number += gridDim.x) {
         if (coding.flags[number])
-            encode<steps>(&coding, number, &tile, memory);
+            encode<steps>(&coding, coding.wide, number, &tile, memory);
         __syncthreads();
     }
 }
@@ -632,6 +672,12 @@ static cudaError_t allow_shared(kernel kernel)
     return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, MOST_SHARED);
 }
 
+static struct range make_range(unsigned k, enum sums sums, unsigned attempt)
+{
+    uint32_t shift = cost_shift(k, sums, attempt), rounding = (1u << 14) + (shift > 0 ? 1u << (14 + shift) : 0);
+    return {15 + shift, rounding, largest_metric(sums), failing_metric(sums), settled_after(sums)};
+}
+
 /* ---- The layout ----------------------------------------------------------------------------- */
 
 /* Entries of the planes of 32 columns, and of one plane: see struct sweeping. */
@@ -648,7 +694,8 @@ static size_t planes_entries(unsigned k, unsigned length)
 size_t hc_window_encode_cuda_layout_bytes(unsigned k, unsigned length)
 {
     size_t planes = is_swept(k, length) ? column_count(k, length) / LANES * planes_entries(k, length) : 0;
-    return sizeof(struct tables) + (((size_t)1 << length) + planes) * sizeof(int16_t);
+    size_t entries = (size_t)1 << length, values = sums_of(k) == BYTES && !is_swept(k, length) ? entries : 0;
+    return sizeof(struct tables) + (entries + values + planes) * sizeof(int16_t);
 }
 
 /* Where in a row the metric of the state at r is. */
@@ -659,8 +706,15 @@ static uint32_t metric_place(unsigned k, unsigned length, uint32_t r)
            column % LANES;
 }
 
-static int16_t plane_entry(const struct hc_window_trellis *trellis, const uint32_t *branches, uint32_t column,
-                           uint32_t plane, uint32_t s)
+/* What takes the place of the codebook's entry at u. */
+static int16_t value_at(const struct hc_window_trellis *trellis, const struct hc_window_head *head, uint32_t u)
+{
+    int16_t entry = trellis->codebook[u & ((1u << trellis->length) - 1)];
+    return sums_of(trellis->k) == BYTES ? head->level[hc_window_level(entry)] : entry;
+}
+
+static int16_t plane_entry(const struct hc_window_trellis *trellis, const struct hc_window_head *head,
+                           const uint32_t *branches, uint32_t column, uint32_t plane, uint32_t s)
 {
     const unsigned k = trellis->k, length = trellis->length;
     const uint32_t all = 1u << k, apart = all / (uint32_t)column_states(k, length);
@@ -670,37 +724,49 @@ static int16_t plane_entry(const struct hc_window_trellis *trellis, const uint32
         return (int16_t)(branches[s] >> 16);
     if (plane == all)
         return (int16_t)(sizeof(uint16_t) * metric_place(k, length, u & (uint32_t)(state_count(k, length) - 1)));
-    return (int16_t)(trellis->codebook[u & ((1u << length) - 1)] >> 1);
+    return (int16_t)(value_at(trellis, head, u) >> 1);
 }
 
-static void fill_planes(const struct hc_window_trellis *trellis, const uint32_t *branches, int16_t *planes)
+static void fill_planes(const struct hc_window_trellis *trellis, const struct hc_window_head *head,
+                        const uint32_t *branches, int16_t *planes)
 {
     const size_t in_plane = plane_entries(trellis->k, trellis->length) / LANES;
     for (uint32_t begin = 0; begin < column_count(trellis->k, trellis->length); begin += LANES)
         for (uint32_t plane = 0; plane < (1u << trellis->k) + 2; plane++)
             for (uint32_t s = 0; s < in_plane; s++)
                 for (uint32_t lane = 0; lane < LANES; lane++)
-                    *planes++ = plane_entry(trellis, branches, begin + lane, plane, s);
+                    *planes++ = plane_entry(trellis, head, branches, begin + lane, plane, s);
+}
+
+static void fill_tables(const struct hc_window_trellis *trellis, const struct hc_window_head *head,
+                        struct tables *tables)
+{
+    const unsigned k = trellis->k;
+    memset(tables, 0, sizeof *tables);
+    memcpy(tables->start, head->start, sizeof head->start);
+    for (uint32_t s = 0; s < 2u << k; s++)
+        tables->branches[s] = branch_place(trellis, 0, head->order[s]) | (uint32_t)head->order[s] << 16;
 }
 
 void hc_window_encode_cuda_prepare(const struct hc_window_trellis *trellis)
 {
-    const unsigned k = trellis->k, length = trellis->length;
-    const uint32_t multiplier = (uint32_t)trellis->multiplier >> (HC_WINDOW_MAX_LENGTH - length);
-    const uint32_t mask = (1u << length) - 1, states = (uint32_t)state_count(k, length);
+    const unsigned k = trellis->k;
+    const uint32_t states = (uint32_t)state_count(k, trellis->length);
     struct tables *tables = (struct tables *)trellis->layout;
-    int16_t *values = (int16_t *)(tables + 1);
-    struct hc_window_near near;
-    hc_window_find_near(trellis, &near);
-    memcpy(tables->start, near.start, sizeof near.start);
-    memset(tables->branches, 0, sizeof tables->branches);
-    for (uint32_t s = 0; s < 2u << k; s++)
-        tables->branches[s] = (near.order[s] * multiplier & mask) | (uint32_t)near.order[s] << 16;
+    int16_t *entries = (int16_t *)(tables + 1), *values = entries + ((size_t)1 << trellis->length);
+    const bool swept = is_swept(k, trellis->length);
+    struct hc_window_head head;
+    hc_window_fill_head(trellis, &head);
+    fill_tables(trellis, &head, tables);
     for (uint32_t s = 0; s < 1u << k; s++)
-        for (uint32_t r = 0; r < states; r++)
-            values[s * states + r] = trellis->codebook[((r << k) + tables->branches[s]) & mask];
-    if (is_swept(k, length))
-        fill_planes(trellis, tables->branches, values + ((size_t)1 << length));
+        for (uint32_t r = 0; r < states; r++) {
+            uint32_t u = branch_place(trellis, r, head.order[s]);
+            *entries++ = trellis->codebook[u];
+            if (sums_of(k) == BYTES && !swept)
+                values[s * states + r] = value_at(trellis, &head, u);
+        }
+    if (swept)
+        fill_planes(trellis, &head, tables->branches, values);
 }
 
 /* ---- Launches ------------------------------------------------------------------------------- */
@@ -727,6 +793,19 @@ size_t hc_window_encode_cuda_workspace(unsigned k, unsigned length, size_t tiles
     return (tiles < slots ? tiles : slots) * slot_bytes(k, length) + tiles;
 }
 
+static void fill_worst(const struct hc_window_trellis_cuda *trellis, uint32_t *worst)
+{
+    const unsigned k = trellis->k, near = hc_window_near(k, trellis->length);
+    struct hc_window_trellis order_of = {};
+    uint8_t order[2 << HC_WINDOW_MAX_K];
+    order_of.k = k;
+    order_of.length = trellis->length;
+    order_of.multiplier = trellis->multiplier;
+    hc_window_find_order(&order_of, order);
+    for (uint32_t first = 0; first < 1u << k; first++)
+        worst[first] = largest_metric(NARROW) << 15 | *std::min_element(order + first, order + first + near);
+}
+
 static struct coding begin_coding(const struct hc_window_trellis_cuda *trellis, size_t slots, uint8_t *workspace)
 {
     const unsigned k = trellis->k, length = trellis->length;
@@ -740,9 +819,16 @@ static struct coding begin_coding(const struct hc_window_trellis_cuda *trellis, 
     coding.column_bits = column_bits(k, length);
     coding.multiplier = (uint32_t)trellis->multiplier >> (HC_WINDOW_MAX_LENGTH - length);
     coding.states = (uint32_t)state_count(k, length);
+    if (k >= 3 && k <= 5)
+        fill_worst(trellis, coding.worst);
+    coding.attempts = attempts_of(k);
+    for (unsigned attempt = 0; attempt < coding.attempts; attempt++)
+        coding.ranges[attempt] = make_range(k, sums_of(k), attempt);
+    coding.wide = make_range(k, WIDE, 0);
     coding.tables = (const struct tables *)trellis->layout;
-    coding.values = (const int16_t *)(coding.tables + 1);
-    coding.planes = coding.values + ((size_t)1 << length);
+    coding.entries = (const int16_t *)(coding.tables + 1);
+    coding.planes = coding.entries + ((size_t)1 << length);
+    coding.values = sums_of(k) == BYTES ? coding.planes : coding.entries;
     coding.slot_bytes = slot_bytes(k, length);
     coding.slots = workspace;
     coding.flags = workspace + slots * coding.slot_bytes;

@@ -19,18 +19,25 @@
  * over j of (j A mod 2^L) - 2^(L-1) (2^k - 1)) / 2^k, rounded down. With n = 2^k these are all branches.
  *
  * Weights and codebook are 16-bit numbers in one scale. With the path metric M of every state, a step of weight w goes
- *     d     = (w >> 1) - (codebook[u] >> 1)   shifts round down; but for k = 5:
- *     d     = w - codebook[u], held within -32768 .. 32767
- *     d     = (d r + 2^14) >> 15              with importance r, 0 .. 32767, of this position; else as it is
- *   narrow (k <= 5):
- *     q     = (d d + 2^14) >> 15              0 .. 32768
- *     M'[r] = min over j of min(M[u mod 2^(L-k)] + q, 32767),   u = (2^k r + j A) mod 2^L, j of those looked at
+ *     d     = (w >> 1) - (value >> 1)   shifts round down; but for k = 5:
+ *     d     = w - value, held within -32768 .. 32767
+ *     d     = (d r + 2^14) >> 15        with importance r, 0 .. 32767, of this position; else as it is
+ *   bytes (k <= 2): value = level[hc_window_level(codebook[u])]
+ *     q     = (d d + 2^14 + 2^(14+s)) >> (15+s)    s = 7 for k = 1, 4 for k = 2; see below
+ *     M'[r] = min over j of min(M[u mod 2^(L-k)] + q, 255),     u = (2^k r + j A) mod 2^L, j of those looked at
+ *   narrow (k <= 5): value = codebook[u], as for all that follow
+ *     q     = (d d + 2^14) >> 15                   0 .. 32768
+ *     M'[r] = min over j of min(M[u mod 2^(L-k)] + q, 32767)
  *   wide (k >= 6):
- *     q     = (d d) >> 4                      0 .. 2^26
+ *     q     = (d d) >> 4                           0 .. 2^26
  *     M'[r] = min over j of M[u mod 2^(L-k)] + q
- *   after step t, if t mod 16 = 15: the least M' is subtracted from all of them, so that 32 bits hold a wide one.
- * A path is followed backwards: into the state r comes the lowest j, of those looked at, of the least M[..] + q (before
- * it is held to 32767).
+ *   after step t, if t mod 16 = 15 (bytes: t mod 8 = 7): the least M' is subtracted from all of them.
+ * A path is followed backwards: into the state r comes the lowest j, of those looked at, of the least M[..] + q, held
+ * as above.
+ *
+ * Bytes tell entries of the codebook apart by 128 *levels*, which are narrower near 0: an entry v belongs to the level
+ * 64 + floor(64 x (11 - 3 x^2) / 8), x = v / 2^15; level[] has the mean of the entries of each, rounded down. That
+ * costs 0.015 dB, and a register holds twice as many metrics.
  *
  * The string is cyclic, so the path must begin and end in one state. With S = hc_window_seam(k, L), W =
  * hc_window_splice(L), and time t the moment before step t:
@@ -39,12 +46,18 @@
  *  3. From x at time 256 + S back over 256 steps: y, the state at time S. If y = x, the path has closed. Otherwise the
  *     same once more with y in the place of x. (Paths that go backwards soon meet, so the second nearly always closes.)
  *  4. If it has not, the part behind the seam is found anew: with the last y as x, the path from x at time 256 + S back
- *     to time S + W stays. At time S, x now gets metric 0 and every other state the largest (narrow: 32767, wide: 3
- *     2^29); after steps S .. S + W - 1, the path is followed from time S + W on down to time S, where it is to be x.
+ *     to time S + W stays. At time S, x now gets metric 0 and every other state the largest (bytes: 255, narrow: 32767,
+ *     wide: 3 2^29); after steps S .. S + W - 1, the path is followed from time S + W on down to time S, where it is
+ *     to be x.
  *
- * Metrics of weights far outside of what the codebook reaches may saturate: if a least metric that is subtracted is
- * 32767, or the path of 4. does not begin in x, the tile is encoded by wide arithmetic (with halves for k = 5, too)
- * with all branches, by plain C in every tier. Then every state is reached from x within W steps, and the path closes.
+ * An attempt fails if a least metric that is subtracted is more than half the largest (bytes: 128 or more, narrow:
+ * 16384), as paths then meet at the largest and lose what they differ by, or if the path of 4. does not begin in x.
+ * Where several weights far out stand together, paths differ by more than bytes hold: up to 6 dB would be lost of such
+ * tiles, of which SmolLM2-135M has 1 of 150, and Laplace weights 1 of 300 (k 2, L 12). So bytes have further attempts,
+ * each with s greater by 1: two in all for k = 1, four for k = 2. (Of normal tiles, 1 of 75 takes a second one at k 2,
+ * L 12, and 1 of 14 at L 8.) A tile whose last attempt fails is encoded by wide arithmetic (with halves for k = 5, too)
+ * with all branches from number 0 on, on CPUs by plain C in every tier. Then every state is reached from x within W
+ * steps, and the path closes.
  */
 #ifndef HC_KERNELS_WINDOW_ENCODE_H
 #define HC_KERNELS_WINDOW_ENCODE_H
@@ -52,15 +65,15 @@
 #include "common/window.h"
 
 /* Steps of the second turn, a multiple of 16 up to 128: fewer are faster, and settle the state at the seam less well.
- * Signal to noise at S = 16, 32, 48: 23.370, 23.384, 23.391 dB (k 4, L 12), 11.513, 11.530, 11.540 (k 2, L 12); at
- * S = 48, 64, 96, 128: 23.614, 23.627, 23.637, 23.644 (k 4, L 16), 11.639, 11.650, 11.664, 11.665 (k 2, L 16). */
+ * Signal to noise at S = 16, 32, 48: 23.370, 23.384, 23.391 dB (k 4, L 12), 11.503, 11.520, 11.528 (k 2, L 12); at
+ * S = 48, 64, 96, 128: 23.614, 23.627, 23.637, 23.644 (k 4, L 16), 11.624, 11.633, 11.645, 11.651 (k 2, L 16). */
 static inline unsigned hc_window_seam(unsigned k, unsigned length)
 {
     if (length <= 12)
-        return k <= 2 ? 32 : 16;
+        return k <= 2 ? 48 : 16;
     if (length <= 14)
         return k <= 2 ? 48 : 32;
-    return k <= 3 ? 96 : 128;
+    return k == 3 ? 96 : 128;
 }
 
 /* Steps found anew where a path does not close of itself, up to 128. */
@@ -69,7 +82,8 @@ static inline unsigned hc_window_splice(unsigned length)
     return length <= 12 ? 48 : 96;
 }
 
-/* States that go together: those whose metrics fill 512 bits, or all. */
+/* States that go together, 32 or 16 with wide metrics, or all; where all branches are looked at nothing depends on it.
+ */
 static inline unsigned hc_window_group(unsigned k, unsigned length)
 {
     unsigned states = 1u << (length - k), fill = k <= 5 ? 32 : 16;
@@ -92,16 +106,30 @@ struct hc_window_trellis {
     uint16_t multiplier;     /* A 2^(16-L), as in struct hc_window_code */
     const int16_t *codebook; /* 2^length entries, by u */
     bool all;                /* encode by plain C with wide arithmetic and all branches, which is slow */
-    void *layout;            /* 64-byte aligned: struct hc_window_near, then the tier's own order of the codebook */
+    void *layout; /* 64-byte aligned: struct hc_window_head, then the tier's own order of the codebook; on a GPU its own
+                   */
 };
 
-/* Which branches are looked at: every layout begins with it. */
-struct hc_window_near {
-    uint16_t start[1024];
-    uint8_t order[2 << HC_WINDOW_MAX_K]; /* all j in the order of j A mod 2^L, twice */
+enum { HC_WINDOW_LEVELS = 128 };
+
+/* The level of an entry. */
+static inline unsigned hc_window_level(int16_t entry)
+{
+    int64_t v = entry, scaled = v * ((INT64_C(11) << 30) - 3 * v * v) + (INT64_C(64) << 42);
+    return (unsigned)(scaled >> 42);
+}
+
+/* Every layout of a tier of the CPU begins with it. */
+struct hc_window_head {
+    int16_t level[HC_WINDOW_LEVELS];     /* that of bytes */
+    uint16_t start[1024];                /* which branches are looked at */
+    uint8_t order[2 << HC_WINDOW_MAX_K]; /* all j, twice */
 };
 
-void hc_window_find_near(const struct hc_window_trellis *trellis, struct hc_window_near *near);
+/* Of a trellis only k, length and multiplier; returns a, above. order: 2^(k+1) bytes, as in the head. */
+int32_t hc_window_find_order(const struct hc_window_trellis *trellis, uint8_t *order);
+
+void hc_window_fill_head(const struct hc_window_trellis *trellis, struct hc_window_head *head);
 
 struct hc_window_encode_ops {
     /* Bytes of a layout; prepare fills it from the rest of the trellis. */

@@ -4,8 +4,45 @@
 
 #include "window_encode.h"
 
-/* The largest metric of a path: narrow ones saturate there, wide ones stay below it. */
-static const uint32_t narrow_largest = 32767, wide_largest = UINT32_C(3) << 29;
+/* How sums of metrics and costs are formed. */
+enum sums { BYTES, NARROW, NARROW_HELD, WIDE };
+
+static inline enum sums sums_of(unsigned k)
+{
+    return k <= 2 ? BYTES : k <= 4 ? NARROW : k == 5 ? NARROW_HELD : WIDE;
+}
+
+/* The largest metric of a path: wide ones stay below it, others saturate there. */
+static inline uint32_t largest_metric(enum sums sums)
+{
+    return sums == BYTES ? 255 : sums == WIDE ? UINT32_C(3) << 29 : 32767;
+}
+
+/* After so many steps, from time 0 on, the least metric is subtracted from all. */
+static inline unsigned settled_after(enum sums sums)
+{
+    return sums == BYTES ? 8 : 16;
+}
+
+/* A least metric that is subtracted fails an attempt if it is not below this: others are then held to the largest. */
+static inline uint32_t failing_metric(enum sums sums)
+{
+    return sums == WIDE ? UINT32_MAX : (largest_metric(sums) + 1) / 2;
+}
+
+enum { MOST_ATTEMPTS = 4 };
+
+/* How often a tile is tried before it is left to wide arithmetic. */
+static inline unsigned attempts_of(unsigned k)
+{
+    return k == 1 ? 2 : k == 2 ? MOST_ATTEMPTS : 1;
+}
+
+/* s: by so many bits costs are less exact than narrow ones. */
+static inline unsigned cost_shift(unsigned k, enum sums sums, unsigned attempt)
+{
+    return sums != BYTES ? 0 : (k == 1 ? 7 : 4) + attempt;
+}
 
 static inline uint32_t state_mask(const struct hc_window_trellis *trellis)
 {
@@ -22,10 +59,11 @@ static inline uint32_t branch_place(const struct hc_window_trellis *trellis, uin
 /* The number, in order, of the first branch looked at into the group of the state at r. */
 static inline uint32_t first_near(const struct hc_window_trellis *trellis, int16_t weight, uint32_t r)
 {
-    const struct hc_window_near *near = trellis->layout;
-    uint32_t group = r & -(uint32_t)hc_window_group(trellis->k, trellis->length);
-    uint32_t ahead = near->start[(weight + 32768) >> 6] - (group << trellis->k);
-    return (ahead & ((1u << trellis->length) - 1)) >> (trellis->length - trellis->k);
+    const struct hc_window_head *head = (const struct hc_window_head *)trellis->layout;
+    const unsigned k = trellis->k, length = trellis->length;
+    uint32_t group = r & -(uint32_t)hc_window_group(k, length);
+    uint32_t ahead = head->start[(weight + 32768) >> 6] - (group << k);
+    return (ahead & ((1u << length) - 1)) >> (length - k);
 }
 
 static inline int32_t halved(int32_t x)
@@ -44,12 +82,15 @@ static inline int32_t weighted(int32_t d, int32_t importance)
 }
 
 /* importance: of this position, or NULL. */
-static inline uint32_t branch_cost(bool wide, bool halve, int32_t weight, const int16_t *importance, int32_t value)
+static inline uint32_t branch_cost(enum sums sums, unsigned shift, int32_t weight, const int16_t *importance,
+                                   int32_t value)
 {
-    int32_t d = halve ? halved(weight) - halved(value) : held(weight - value);
+    int32_t d = sums == NARROW_HELD ? held(weight - value) : halved(weight) - halved(value);
     if (importance)
         d = weighted(d, *importance);
-    return wide ? (uint32_t)(d * d) >> 4 : (uint32_t)(d * d + (1 << 14)) >> 15;
+    if (sums == WIDE)
+        return (uint32_t)(d * d) >> 4;
+    return ((uint32_t)(d * d) + (1u << 14) + (shift ? 1u << (14 + shift) : 0)) >> (15 + shift);
 }
 
 #endif

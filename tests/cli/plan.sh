@@ -33,14 +33,14 @@ TABLE
 hyperc 0 plan in --devices cuda:0,cuda:1 --memory 0,0.00001 --bits 2.5 --effort best --embed-bits keep
 prints_exactly <<'TABLE'
 device        cores    parts         weights       read    written  at a time    seconds      share
-cuda:0          100       47          153152  306.30 kB  118.04 kB   14.85 kB   0.002878   52.223 %
-cuda:1          100       50          106880  213.76 kB   44.08 kB    9.86 kB   0.002633   47.777 %
+cuda:0          100       47          153152  306.30 kB  118.04 kB   14.85 kB   0.002084   52.223 %
+cuda:1          100       50          106880  213.76 kB   44.08 kB    9.86 kB   0.001907   47.777 %
 cut: model.layers.0.mlp.down_proj.weight and 4 more: 5504 weights on cuda:0, cuda:1
 cut: model.layers.0.mlp.gate_proj.weight and 9 more: 6144 weights on cuda:0, 4864 on cuda:1
 cut: model.layers.0.self_attn.k_proj.weight and 9 more: 1024 weights on cuda:0, cuda:1
 cut: model.layers.0.self_attn.o_proj.weight and 9 more: 2048 weights on cuda:0, cuda:1
 47 tensors, 260032 weights, 35 of 47 pieces cut between devices
-predicted to search 0.002878 s, which is 4.446 % more than an even share of the work
+predicted to search 0.002084 s, which is 4.447 % more than an even share of the work
 TABLE
 hyperc 0 plan in --devices cpu,cpu,cpu --threads 1 --method pair --side auto
 prints_exactly <<'TABLE'

@@ -192,11 +192,13 @@ VECTOR_TEST(windows_of_twelve)
 
 VECTOR_TEST(long_windows)
 {
-    static const unsigned some[][2] = {{1, 13}, {6, 13}, {2, 14}, {3, 13}, {5, 14}, {6, 15}, {4, 14}, {8, 16}};
+    static const unsigned some[][2] = {{1, 13}, {1, 14}, {1, 15}, {2, 13}, {2, 14}, {3, 13},
+                                       {4, 14}, {5, 14}, {6, 13}, {6, 15}, {8, 16}};
     for (size_t i = 0; i < COUNT(some); i++)
         compare_normal(kernels, some[i][0], some[i][1], 1);
     compare_normal(kernels, 1, 16, 3);
     compare_normal(kernels, 2, 15, 3);
+    compare_normal(kernels, 2, 16, 3);
 }
 
 static int16_t extreme(unsigned pattern, unsigned t, uint64_t *state)
@@ -231,6 +233,25 @@ VECTOR_TEST(extreme_weights)
             weights[pattern * HC_TILE_WEIGHTS + t] = extreme(pattern, t, &state);
     for (size_t i = 0; i < COUNT(some); i++)
         compare(kernels, some[i][0], some[i][1], weights, PATTERNS, NULL);
+}
+
+/* Wider and wider weights, which take one attempt, two, and so on. */
+VECTOR_TEST(further_attempts)
+{
+    static const unsigned some[][2] = {{1, 10}, {1, 12}, {2, 8}, {2, 10}, {2, 12}};
+    enum { EACH = 2 };
+    double values[MOST_TILES * HC_TILE_WEIGHTS];
+    int16_t weights[MOST_TILES * HC_TILE_WEIGHTS], importance[HC_TILE_WEIGHTS];
+    fill_normal(7, values, COUNT(values));
+    fill_importance(7, importance);
+    for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++)
+        importance[t] = (int16_t)(28672 + importance[t] / 8);
+    for (size_t i = 0; i < COUNT(values); i++)
+        weights[i] = quantised(values[i], (float)(8000 + 6000 * (i / HC_TILE_WEIGHTS / EACH)));
+    for (size_t i = 0; i < COUNT(some); i++) {
+        compare(kernels, some[i][0], some[i][1], weights, MOST_TILES, NULL);
+        compare(kernels, some[i][0], some[i][1], weights, MOST_TILES, importance);
+    }
 }
 
 /* What saturates is coded as well as the wide arithmetic can: no string of a single repeated code is better. */
@@ -282,12 +303,12 @@ static uint32_t lowest_branch(const struct coder *coder, const uint8_t *codes, u
     const uint32_t multiplier = (uint32_t)coder->trellis.multiplier >> (HC_WINDOW_MAX_LENGTH - length);
     const uint32_t r = (theta_at(coder, codes, t) >> k) * multiplier % (1u << (length - k));
     const uint32_t group = r - r % hc_window_group(k, length);
-    struct hc_window_near near;
-    hc_window_find_near(&coder->trellis, &near);
-    uint32_t ahead = near.start[(weight + 32768) / 64] + (2u << length) - (group << k);
-    uint32_t e = ahead % (1u << length) >> (length - k), lowest = near.order[e];
+    struct hc_window_head head;
+    hc_window_fill_head(&coder->trellis, &head);
+    uint32_t ahead = head.start[(weight + 32768) / 64] + (2u << length) - (group << k);
+    uint32_t e = ahead % (1u << length) >> (length - k), lowest = head.order[e];
     for (unsigned i = 1; i < n; i++)
-        lowest = near.order[e + i] < lowest ? near.order[e + i] : lowest;
+        lowest = head.order[e + i] < lowest ? head.order[e + i] : lowest;
     return lowest;
 }
 
@@ -410,6 +431,73 @@ TIER_TEST(window_encode, constant_tiles)
             double few = error_sum(&coder, tile, 1, false), all = error_sum(&coder, tile, 1, true);
             cr_expect(few <= worse * all + 1, "k %u, length %u, all %d: error %g, with all branches %g", some[i][0],
                       some[i][1], constants[c], few, all);
+        }
+        close_coder(&coder);
+    }
+}
+
+/* A tile of normal weights, `run` of them far out. */
+static void fill_far_out(const struct coder *coder, unsigned run, double deviation, int16_t *tile)
+{
+    uint64_t state = run;
+    for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++) {
+        const double far = (1 + 2.5 * uniform(&state)) * (uniform(&state) < 0.5 ? 1 : -1);
+        const double value = deviation * normal(&state);
+        tile[t] = quantised(t >= 100 && t < 100 + run ? far : value, coder->scale);
+    }
+}
+
+/* Where several weights far out stand together, paths differ by more than a byte holds: such tiles are tried again,
+ * with costs less exact, and lose hardly more than others; few of them are left to wide arithmetic, which for k = 2
+ * would give other codes. */
+TIER_TEST(window_encode, weights_far_out)
+{
+    static const unsigned some[][2] = {{1, 10}, {1, 12}, {2, 10}, {2, 12}};
+    enum { RUNS = 16 };
+    int16_t tile[HC_TILE_WEIGHTS];
+    uint8_t codes[64], best[64];
+    for (size_t i = 0; i < 2 * COUNT(some); i++) {
+        struct coder coder = open_coder(kernels, some[i / 2][0], some[i / 2][1]);
+        double few = 0, all = 0;
+        unsigned same = 0;
+        for (unsigned run = 1; run <= RUNS; run++) {
+            fill_far_out(&coder, run, i % 2 ? 1 : 0.5, tile);
+            coder.trellis.all = false;
+            encode(&coder, tile, NULL, 1, codes);
+            coder.trellis.all = true;
+            encode(&coder, tile, NULL, 1, best);
+            const double error = error_of(&coder, codes, tile, NULL), least = error_of(&coder, best, tile, NULL);
+            cr_expect(error <= 1.2 * least, "k %u, length %u, %u far out: %.3f of the error", some[i / 2][0],
+                      some[i / 2][1], run, error / least);
+            few += error;
+            all += least;
+            same += memcmp(codes, best, 32 * some[i / 2][0]) == 0;
+        }
+        cr_expect(few <= 1.04 * all, "k %u, length %u: %.3f of the error", some[i / 2][0], some[i / 2][1], few / all);
+        cr_expect(some[i / 2][0] == 1 || same <= RUNS / 2, "k %u, length %u: %u of the tiles", some[i / 2][0],
+                  some[i / 2][1], same);
+        close_coder(&coder);
+    }
+}
+
+/* Where weights as large as they can be stand together, all metrics grow: they must not meet at the largest one before
+ * the least is subtracted. */
+TIER_TEST(window_encode, largest_weights)
+{
+    static const unsigned some[][2] = {{3, 12}, {4, 10}, {4, 12}, {5, 12}};
+    enum { TILES = 60 };
+    int16_t tile[HC_TILE_WEIGHTS];
+    for (size_t i = 0; i < COUNT(some); i++) {
+        struct coder coder = open_coder(kernels, some[i][0], some[i][1]);
+        for (uint64_t seed = 1; seed <= TILES; seed++) {
+            const unsigned end = 96 + 20 + (unsigned)seed % 5 * 4;
+            uint64_t state = seed;
+            for (unsigned t = 0; t < HC_TILE_WEIGHTS; t++)
+                tile[t] = t >= 96 && t < end ? (uniform(&state) < 0.5 ? 32767 : -32767)
+                                             : quantised(normal(&state), coder.scale);
+            double few = error_sum(&coder, tile, 1, false), all = error_sum(&coder, tile, 1, true);
+            cr_expect(few <= 1.15 * all, "k %u, length %u, seed %u: %.3f of the error", some[i][0], some[i][1],
+                      (unsigned)seed, few / all);
         }
         close_coder(&coder);
     }

@@ -20,9 +20,9 @@ struct input {
     int16_t *codebook, *weights, *importance;
 };
 
-/* Tiles of six kinds: normal weights of the deviation that a codebook is for, and of twice that; all alike at either
- * end; anything at all; the two ends by turns, which no path follows where k is small, so that metrics saturate; and
- * nothing but zeros, where ties abound. */
+/* Tiles of six kinds: normal weights of the deviation that a codebook is for, a few of them far out, so that metrics of
+ * bytes are tried again, and weights of twice the deviation; all alike at either end; anything at all; the two ends by
+ * turns, which no path follows where k is small, so that metrics saturate; and nothing but zeros, where ties abound. */
 static int16_t weight_of(struct check_random *random, size_t tile, size_t t)
 {
     double x;
@@ -36,7 +36,7 @@ static int16_t weight_of(struct check_random *random, size_t tile, size_t t)
     case 5:
         return (int16_t)(check_below(random, 2) ? 32767 : -32767);
     default:
-        x = (tile % KINDS ? 18000 : 9000) * check_normal(random);
+        x = (tile % KINDS ? 18000 : t >= 100 && t < 108 ? 27000 : 9000) * check_normal(random);
         return (int16_t)(x > 32767 ? 32767 : x < -32767 ? -32767 : x);
     }
 }
