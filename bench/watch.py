@@ -3,9 +3,12 @@
 
 usage: watch.py PID WEIGHTS THREADS
 
-Anonymous memory is sampled a hundred times a second from RssAnon: pages of mapped files do not count. Times are the
-process' own; reads that the page cache served do not show in the bytes read from storage.
+Anonymous memory is sampled a hundred times a second from RssAnon: pages of mapped files do not count. Where it is
+largest, the areas that most of it lies in are told. Times are the process' own; reads that the page cache served do not
+show in the bytes read from storage.
 """
+import collections
+import contextlib
 import os
 import sys
 import time
@@ -33,9 +36,22 @@ def sample(pid):
     }
 
 
+def largest_areas(pid, count=4):
+    """Of anonymous memory, as text: MiB and name of each, a mapping without one being what malloc or a stack took."""
+    areas, name = collections.Counter(), ""
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as file:
+        for line in file:
+            words = line.split()
+            if not words[0].endswith(":"):
+                name = f"{words[5] if len(words) > 5 else 'unnamed'} {words[0]}"
+            elif words[0] == "Anonymous:":
+                areas[name] += int(words[1]) / 1024
+    return ", ".join(f"{size:.0f} in {name}" for name, size in areas.most_common(count))
+
+
 def main(pid, weights, threads):
     begin = time.monotonic()
-    last, peak = None, 0
+    last, peak, areas_at, areas = None, 0, 0, ""
     while True:
         try:
             now = sample(pid)
@@ -46,6 +62,9 @@ def main(pid, weights, threads):
             last = {**(last or now), "user": now["user"], "system": now["system"]}
             break
         last, peak = now, max(peak, now["anonymous"])
+        if peak > 1.1 * areas_at:  # looking is not cheap
+            with contextlib.suppress(OSError):
+                areas_at, areas = peak, largest_areas(pid)
         time.sleep(0.01)
     seconds = time.monotonic() - begin
     if last is None:
@@ -58,6 +77,7 @@ def main(pid, weights, threads):
     print(f"waiting            {100 * (1 - min(1, busy / seconds / threads)):.0f} % of the threads' time, "
           f"{last['major_faults']} major page faults")
     print(f"peak memory        {peak / 2**20:.0f} MiB anonymous, {last['resident'] / 2**20:.0f} MiB with mapped files")
+    print(f"                   at {areas_at / 2**20:.0f} MiB: {areas}")
     print(f"storage            {last['read'] / 1e9:.2f} GB read, {last['written'] / 1e9:.2f} GB written, "
           f"{(last['read'] + last['written']) / seconds / 1e6:.0f} MB/s")
     return 0
