@@ -7,18 +7,15 @@
 
 #define NONE UINT32_MAX
 
-/* What is held of every token and merge is held as small as it goes: beside a small model it weighs. */
-struct merge {
-    uint32_t left, right, id; /* what the two become */
-};
-
+/* What is held of every token and merge is held as small as it goes: beside a small model it weighs. A merge is the
+ * numbers of its left and its right side, and of what they become, HC_TOKEN_BITS each. */
 struct hc_bpe {
     uint32_t size;
     uint32_t *begins; /* of tokens in the arena; NONE: no such token */
     char *arena;      /* texts, each with a zero behind it; none has one within */
     uint32_t *slots;  /* `places`: numbers of tokens by their texts; NONE: an empty place */
     size_t places;
-    struct merge *merges;  /* by rank */
+    uint64_t *merges;      /* by rank */
     uint32_t *merge_slots; /* ranks by the two sides; NONE: an empty place */
     size_t merge_places;
     uint32_t bytes[256]; /* tokens of bytes, NONE where there is none */
@@ -28,10 +25,10 @@ struct hc_bpe {
 
 /* ---- Tables --------------------------------------------------------------------------------- */
 
-/* Places for `count` items, of which a third stays empty. */
+/* Places for `count` items, of which a quarter stays empty. */
 static size_t table_places(size_t count)
 {
-    return count + count / 2 + 16;
+    return count + count / 3 + 16;
 }
 
 /* The place of a hash: its share of all places. */
@@ -62,13 +59,17 @@ int64_t hc_bpe_find(const struct hc_bpe *bpe, const char *text, size_t bytes)
     return id == NONE ? -1 : (int64_t)id;
 }
 
-static size_t merge_place(const struct hc_bpe *bpe, uint32_t left, uint32_t right)
+static uint64_t both(uint32_t left, uint32_t right)
 {
-    uint64_t mixed = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
-    size_t place = first_place(mixed, bpe->merge_places);
+    return (uint64_t)left << HC_TOKEN_BITS | right;
+}
+
+static size_t merge_place(const struct hc_bpe *bpe, uint64_t sides)
+{
+    size_t place = first_place(sides * 0x9e3779b97f4a7c15u, bpe->merge_places);
     for (;; place = next_place(place, bpe->merge_places)) {
         uint32_t rank = bpe->merge_slots[place];
-        if (rank == NONE || (bpe->merges[rank].left == left && bpe->merges[rank].right == right))
+        if (rank == NONE || bpe->merges[rank] >> HC_TOKEN_BITS == sides)
             return place;
     }
 }
@@ -76,7 +77,13 @@ static size_t merge_place(const struct hc_bpe *bpe, uint32_t left, uint32_t righ
 /* The rank of their merge; NONE if the two do not merge. */
 static uint32_t find_merge(const struct hc_bpe *bpe, uint32_t left, uint32_t right)
 {
-    return bpe->merge_slots[merge_place(bpe, left, right)];
+    return bpe->merge_slots[merge_place(bpe, both(left, right))];
+}
+
+/* What the sides of a merge become. */
+static uint32_t merged(const struct hc_bpe *bpe, uint32_t rank)
+{
+    return bpe->merges[rank] & (HC_TOKENS_MAX - 1);
 }
 
 uint32_t hc_bpe_size(const struct hc_bpe *bpe)
@@ -206,8 +213,9 @@ static hc_status read_merge(const json_t *json, uint32_t rank, const char *path,
         return hc_fail(error, HC_ERR_CORRUPT, "%s: merge number %u ('%.100s') is not of tokens to a token", path, rank,
                        joined->bytes);
     /* One that is there again counts where it comes last. */
-    bpe->merges[rank] = (struct merge){(uint32_t)left, (uint32_t)right, (uint32_t)id};
-    bpe->merge_slots[merge_place(bpe, (uint32_t)left, (uint32_t)right)] = rank;
+    const uint64_t two = both((uint32_t)left, (uint32_t)right);
+    bpe->merges[rank] = two << HC_TOKEN_BITS | (uint64_t)id;
+    bpe->merge_slots[merge_place(bpe, two)] = rank;
     return HC_OK;
 }
 
@@ -414,8 +422,8 @@ static void merge_all(const struct hc_bpe *bpe, struct hc_bpe_work *work)
         if (left->id == NONE || left->after == NONE)
             continue;
         struct hc_bpe_symbol *right = &symbols[left->after];
-        const uint32_t rank = find_merge(bpe, left->id, right->id), id = bpe->merges[pair.rank].id;
-        if (rank == NONE || bpe->merges[rank].id != id) /* one of the two has become something else since */
+        const uint32_t rank = find_merge(bpe, left->id, right->id), id = merged(bpe, pair.rank);
+        if (rank == NONE || merged(bpe, rank) != id) /* one of the two has become something else since */
             continue;
         left->id = id;
         left->after = right->after;

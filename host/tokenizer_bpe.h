@@ -9,7 +9,7 @@
 
 struct hc_bpe; /* never changed after it was read */
 
-enum { HC_TOKENS_MAX = 1 << 22 }; /* numbers of tokens are below it */
+enum { HC_TOKEN_BITS = 21, HC_TOKENS_MAX = 1 << HC_TOKEN_BITS }; /* numbers of tokens are below it */
 
 /* `model`: "model" of tokenizer.json. HC_ERR_UNSUPPORTED: a model of another type, or with a setting that no model of
  * these families has; HC_ERR_CORRUPT: a merge of or into what is no token, a number twice. */
