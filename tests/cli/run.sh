@@ -224,10 +224,10 @@ with open(sys.argv[1]) as file:
 sys.exit(not (max(result["tokens"]) >= 430 and 0 < len(result["text"]) and "\ufffd" not in result["text"]))
 PYTHON
 copy_model "$story" beyond
-change beyond 'model["vocab"]["z"] = 4000000'
+change beyond 'model["vocab"]["z"] = 2000000'
 hyperc 0 generate beyond -p Once -n 2
 hyperc 3 generate beyond -p "a zebra"
-says "the tokenizer has a token number 4000000, the model 512 tokens"
+says "the tokenizer has a token number 2000000, the model 512 tokens"
 printf 'A zebra\n' >zebra
 hyperc 3 perplexity beyond -f zebra --protocol lines
 ok "bad input"
