@@ -48,7 +48,7 @@ static size_t text_place(const struct hc_bpe *bpe, const char *text, size_t byte
     for (;; place = next_place(place, bpe->places)) {
         uint32_t id = bpe->slots[place];
         const char *token = bpe->arena + (id == NONE ? 0 : bpe->begins[id]);
-        if (id == NONE || (strlen(token) == bytes && memcmp(token, text, bytes) == 0))
+        if (id == NONE || (strnlen(token, bytes + 1) == bytes && memcmp(token, text, bytes) == 0))
             return place;
     }
 }

@@ -52,12 +52,11 @@
  *
  * An attempt fails if a least metric that is subtracted is more than half the largest (bytes: 128 or more, narrow:
  * 16384), as paths then meet at the largest and lose what they differ by, or if the path of 4. does not begin in x.
- * Where several weights far out stand together, paths differ by more than bytes hold: up to 6 dB would be lost of such
- * tiles, of which SmolLM2-135M has 1 of 150, and Laplace weights 1 of 300 (k 2, L 12). So bytes have further attempts,
- * each with s greater by 1: two in all for k = 1, four for k = 2. (Of normal tiles, 1 of 75 takes a second one at k 2,
- * L 12, and 1 of 14 at L 8.) A tile whose last attempt fails is encoded by wide arithmetic (with halves for k = 5, too)
- * with all branches from number 0 on, on CPUs by plain C in every tier. Then every state is reached from x within W
- * steps, and the path closes.
+ * Where several weights far out stand together, as in some tiles of real models, paths differ by more than bytes hold,
+ * and decibels would be lost of such tiles. So bytes have further attempts, each with s greater by 1: two in all for
+ * k = 1, four for k = 2; with short windows some normal tiles take them, too. A tile whose last attempt fails is
+ * encoded by wide arithmetic (with halves for k = 5, too) with all branches from number 0 on, on CPUs by plain C in
+ * every tier. Then every state is reached from x within W steps, and the path closes.
  */
 #ifndef HC_KERNELS_WINDOW_ENCODE_H
 #define HC_KERNELS_WINDOW_ENCODE_H
