@@ -1,4 +1,4 @@
-/* Golden results (figures/, made by make_figures.py), the models that they belong to, and the comparison. */
+/* Golden results (figures/, made by the programs here), the models that they belong to, and the comparison. */
 #ifndef HC_TESTS_GOLDEN_GOLDEN_H
 #define HC_TESTS_GOLDEN_GOLDEN_H
 
@@ -78,14 +78,15 @@ static inline void golden_find(char *path, size_t size, const char *in_data, con
         cr_skip_test("not run: %s is neither in $HYPERC_DATA nor at %s", in_data, in_checkout);
 }
 
-static inline void golden_open_story(struct golden *golden)
+/* figures: "story260K", or "story260K_llamacpp". */
+static inline void golden_open_story(struct golden *golden, const char *figures)
 {
     golden_find(golden->model, sizeof golden->model, "story260K", "../shared/data/story260K");
     snprintf(golden->config, sizeof golden->config, "%.500s/config.json", golden->model);
-    golden_read_figures(golden, "story260K");
+    golden_read_figures(golden, figures);
 }
 
-/* figures: "smollm2" (logits), or "smollm2_text". */
+/* figures: "smollm2" or "smollm2_llamacpp" (logits), or "smollm2_text". */
 static inline void golden_open_smollm2(struct golden *golden, const char *figures)
 {
     golden_find(golden->model, sizeof golden->model, "SmolLM2-135M-Instruct.Q4_1.gguf",

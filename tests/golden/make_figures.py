@@ -4,14 +4,8 @@
 usage: make_figures.py small            of the random models of make_model.py
        make_figures.py story MODEL      of the story model, a directory
        make_figures.py smollm2 GGUF     of SmolLM2-135M
-The packages torch and transformers must be installed, and gguf for the last. A file holds
-
-  tokens     what was evaluated, from an empty context
-  stride     of "last": logits of the tokens 0, stride, 2 stride ... behind the last of `tokens`
-  probes     five tokens
-  positions  behind every one of `tokens`: the logits of the probes, and the logarithm of the sum of all exponentials
+Packages: torch, transformers, numpy, and gguf for the last. figure_file.py says what a file holds.
 """
-import json
 import os
 import sys
 import tempfile
@@ -19,9 +13,9 @@ import tempfile
 import torch
 import transformers
 
+import figure_file
 import make_model
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 COUNT = 56  # tokens: eight windows of the model that has a short one
 
 
@@ -33,18 +27,6 @@ def make_tokens(vocabulary, count):
     return tokens
 
 
-def figure(value):
-    return float(f"{value:.7g}")
-
-
-def layout(figures):
-    """JSON with a line for every member, and for every position."""
-    text = json.dumps(figures, ensure_ascii=False)
-    text = text.replace(', "', ',\n"').replace("[[", "[\n[").replace("], [", "],\n[").replace("]]", "]\n]") + "\n"
-    assert json.loads(text) == figures
-    return text
-
-
 def evaluate(model, tokens):
     model.eval()
     with torch.no_grad():
@@ -52,23 +34,9 @@ def evaluate(model, tokens):
 
 
 def write_figures(name, model, count, stride):
-    vocabulary = model.config.vocab_size
-    tokens = make_tokens(vocabulary, count)
-    probes = [(2 * i + 1) * vocabulary // 10 for i in range(5)]
-    logits = evaluate(model, tokens)
-    sums = torch.logsumexp(logits, 1)
-    figures = {
-        "model": name,
-        "made_by": f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}",
-        "tokens": tokens,
-        "stride": stride,
-        "last": [figure(x) for x in logits[-1][::stride].tolist()],
-        "probes": probes,
-        "positions": [[figure(x) for x in row[probes].tolist() + [total.item()]] for row, total in zip(logits, sums)],
-    }
-    with open(os.path.join(HERE, "figures", name + ".json"), "w", encoding="utf-8") as file:
-        file.write(layout(figures))
-    print(f"{name}: logits of deviation {logits.std().item():.2f}")
+    tokens = make_tokens(model.config.vocab_size, count)
+    made_by = f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
+    figure_file.write_logits(name, name, made_by, tokens, stride, evaluate(model, tokens))
 
 
 def load(folder, **options):

@@ -3,7 +3,7 @@
 
 usage: make_oracle.py GGUF TEXT      the model, and wiki.test.raw
 
-Packages: llama-cpp-python, torch, transformers, gguf. The file holds
+Packages: llama-cpp-python, torch, transformers, numpy, gguf. The file holds
 
   texts       with the tokens that llama.cpp makes of them
   tokens      the first of TEXT, by llama.cpp: four windows of 512
@@ -11,7 +11,6 @@ Packages: llama-cpp-python, torch, transformers, gguf. The file holds
               tokens that the second half predicts. By transformers in float32, and by llama.cpp itself, which rounds
               activations to 8 bits
 """
-import json
 import math
 import os
 import sys
@@ -20,6 +19,7 @@ import llama_cpp
 import numpy
 import torch
 
+import figure_file
 import make_figures
 
 WINDOWS, CONTEXT = 4, 512
@@ -40,7 +40,7 @@ def window_loss(logits, tokens):
 
 def window_losses(evaluate, tokens):
     windows = [tokens[i:i + CONTEXT] for i in range(0, WINDOWS * CONTEXT, CONTEXT)]
-    return [make_figures.figure(window_loss(evaluate(window), window)) for window in windows]
+    return [figure_file.figure(window_loss(evaluate(window), window)) for window in windows]
 
 
 def main(gguf, text):
@@ -66,15 +66,14 @@ def main(gguf, text):
         "context": CONTEXT,
         "losses_transformers": losses,
         "losses_llamacpp": losses_llama,
-        "perplexity_transformers": make_figures.figure(math.exp(sum(losses) / WINDOWS)),
-        "perplexity_llamacpp": make_figures.figure(math.exp(sum(losses_llama) / WINDOWS)),
+        "perplexity_transformers": figure_file.figure(math.exp(sum(losses) / WINDOWS)),
+        "perplexity_llamacpp": figure_file.figure(math.exp(sum(losses_llama) / WINDOWS)),
         "tokens": tokens,
         "texts": [[text, tokenize(text.encode())] for text in TEXTS],
         "special_texts": [[text, tokenize(text.encode(), True)] for text in TEXTS[-1:]],
     }
     print({key: value for key, value in figures.items() if key.startswith("perplexity")})
-    with open(os.path.join(make_figures.HERE, "figures", "smollm2_text.json"), "w", encoding="utf-8") as file:
-        file.write(make_figures.layout(figures))
+    figure_file.write("smollm2_text", figures)
 
 
 if __name__ == "__main__":

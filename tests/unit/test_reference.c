@@ -38,7 +38,7 @@ GOLDEN_SMALL(SMALL_TEST)
 Test(reference, story)
 {
     struct golden golden;
-    golden_open_story(&golden);
+    golden_open_story(&golden, "story260K");
     check(&golden);
     golden_close(&golden);
 }
