@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct chat_state {
@@ -16,6 +17,7 @@ struct chat_state {
      * texts. */
     hc_turn *turns;
     size_t count, room;
+    time_t began;    /* the day that the model is told, if it is: the same to the end, so that it is not read again */
     json_t *answers; /* with --json */
     bool failed;     /* a question was left without an answer */
 };
@@ -84,7 +86,8 @@ static hc_status conversation(struct chat_state *state, hc_tokens *tokens)
     hc_status status;
     for (;;) {
         *tokens = (hc_tokens){0};
-        status = hc_chat_tokens(state->model.context, state->model.network, state->turns, state->count, tokens);
+        status = hc_chat_tokens(state->model.context, state->model.network, state->turns, state->count, state->began,
+                                tokens);
         if (status != HC_OK || state->count < oldest + 3 ||
             tokens->count + room_for_answer(state) <= state->generation.context)
             break;
@@ -213,6 +216,7 @@ static hc_status prepare(struct chat_state *state, const struct common_options *
     uint32_t context = asked ? asked : most < USUAL_CONTEXT ? most : USUAL_CONTEXT;
     state->stream =
         (struct stream){.print = !common->json, .stops = state->options.stops, .stop_count = state->options.stop_count};
+    state->began = time(NULL);
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of its write, with a message */
     if (common->json && !(state->answers = json_array()))
         return HC_ERR_MEMORY;
@@ -229,7 +233,7 @@ static int cannot_talk(struct chat_state *state, const struct common_options *co
     const struct running *model = &state->model;
     hc_tokens none;
     char message[512];
-    hc_status status = hc_chat_tokens(model->context, model->network, &turn, 1, &none);
+    hc_status status = hc_chat_tokens(model->context, model->network, &turn, 1, 0, &none);
     snprintf(message, sizeof message, "%s%s", hc_message(model->context),
              model->info.has_tokenizer ? "; hyperc generate continues a text" : "");
     return report_failure(common, status, message);
