@@ -9,7 +9,7 @@
 
 struct chat_state {
     struct generation_options options;
-    const char *system;
+    const char *system, *prompt; /* NULL: none */
     struct running model;
     struct generation generation;
     struct stream stream;
@@ -23,6 +23,7 @@ struct chat_state {
 };
 
 static const struct option_spec specs[] = {
+    {"prompt", "TEXT", "what the user says first, before the lines of stdin", 'p'},
     {"system", "TEXT", "what the model is told before the conversation", 0},
     {NULL, NULL, NULL, 0},
 };
@@ -38,9 +39,12 @@ static void *begin(void)
 static bool set(const char *name, const char *value, void *handle)
 {
     struct chat_state *state = handle;
-    if (strcmp(name, "system") != 0)
+    if (strcmp(name, "prompt") == 0)
+        state->prompt = *value ? value : NULL;
+    else if (strcmp(name, "system") == 0)
+        state->system = value;
+    else
         return generation_set(&state->options, name, value);
-    state->system = value;
     return true;
 }
 
@@ -168,13 +172,26 @@ static bool read_line(char **line, size_t *room, const struct common_options *co
     return false;
 }
 
-/* Only while it answers a signal is a wish to stop the answer. */
+/* Only here a signal is a wish to stop the answer. Empty questions do not count. */
+static int reply(struct chat_state *state, const struct common_options *common, const char *question)
+{
+    if (!*question)
+        return EXIT_DONE;
+    catch_stop();
+    int code = answer(state, common, question);
+    release_stop();
+    return code == EXIT_DONE ? print_end_of_answer(state, common) : code;
+}
+
+/* On a terminal what the user says first stands where it would if it were typed. */
 static int converse(struct chat_state *state, const struct common_options *common)
 {
     bool terminal = isatty(STDIN_FILENO) && !common->json;
     char *line = NULL;
     size_t room = 0;
-    int code = EXIT_DONE;
+    if (terminal && state->prompt)
+        printf("> %s\n", state->prompt);
+    int code = state->prompt ? reply(state, common, state->prompt) : EXIT_DONE;
     while (code == EXIT_DONE) {
         if (terminal) {
             fputs("> ", stdout);
@@ -182,13 +199,7 @@ static int converse(struct chat_state *state, const struct common_options *commo
         }
         if (!read_line(&line, &room, common, &code))
             break;
-        if (!*line)
-            continue;
-        catch_stop();
-        code = answer(state, common, line);
-        release_stop();
-        if (code == EXIT_DONE)
-            code = print_end_of_answer(state, common);
+        code = reply(state, common, line);
     }
     free(line);
     return code;

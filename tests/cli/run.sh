@@ -24,6 +24,10 @@ run 0 "$HYPERC" generate --help
 for option in prompt file no-bos predict ctx temp top-k top-p min-p repeat-penalty repeat-last seed stop cache; do
     prints "--$option "
 done
+run 0 "$HYPERC" chat --help
+for option in prompt system predict ctx temp top-k top-p min-p repeat-penalty seed; do
+    prints "--$option "
+done
 usage() # TEXT ARGUMENT...
 {
     local words=$1
@@ -307,6 +311,21 @@ else
     not_run "a conversation on a full disk: no /dev/full"
 fi
 ok "conversations"
+
+# What is said first is answered as the first line would be, even if it has more than one.
+hyperc 0 chat talker --temp 0 -n 8 --system "Be brief" -p "Tell me a story" --json
+json answers.# 1
+echo "Another one" | "$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" -p "Tell me a story" >"$stdout" \
+    2>"$stderr" || fail "chat -p"
+cp "$stdout" both
+"$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" <questions 2>"$stderr" | diff - both || fail "other answers"
+hyperc 0 chat talker --temp 0 -n 8 -p $'Tell me\na story' --json
+json answers.# 1
+hyperc 0 chat talker --temp 0 -n 8 -p '' --json
+json answers.# 0
+hyperc 1 chat talker --temp 0 -n 8 -p "$(printf '%0900d' 0)" --json
+says "more than the context"
+ok "what is said first"
 
 # ---- Perplexity
 # 5.18; an evaluation of the original file in float64, with its own tokenizer, gives 5.17745
