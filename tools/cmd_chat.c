@@ -237,23 +237,10 @@ static hc_status prepare(struct chat_state *state, const struct common_options *
     return status;
 }
 
-/* The library knows why no conversation becomes tokens: there is no template, none that is known, or no tokenizer. */
-static int cannot_talk(struct chat_state *state, const struct common_options *common)
-{
-    static const hc_turn turn = {"user", ""};
-    const struct running *model = &state->model;
-    hc_tokens none;
-    char message[512];
-    hc_status status = hc_chat_tokens(model->context, model->network, &turn, 1, 0, &none);
-    snprintf(message, sizeof message, "%s%s", hc_message(model->context),
-             model->info.has_tokenizer ? "; hyperc generate continues a text" : "");
-    return report_failure(common, status, message);
-}
-
 static int talk(struct chat_state *state, const struct common_options *common)
 {
     if (!state->model.info.chat_template)
-        return cannot_talk(state, common);
+        return generation_no_chat(&state->model, common, "hyperc generate continues a text");
     hc_status status = prepare(state, common);
     if (status != HC_OK)
         return running_failure(&state->model, common, status);
