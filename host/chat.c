@@ -556,7 +556,7 @@ hc_status hc_chat_render(const struct hc_chat *chat, const hc_turn *turns, size_
     struct render render = {.chat = chat,
                             .system = system ? turns[0].text : NULL,
                             .day = chat->asks_day ? today : chat->day,
-                            .turns = turns + system,
+                            .turns = system ? turns + 1 : turns,
                             .count = count - system,
                             .out = &out};
     *text = NULL;
