@@ -1,5 +1,6 @@
 #include "chat.h"
 
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,9 @@
  * resolved, 'a'+'b' joined, x.key for x['key'], no minus signs at the ends. An apostrophe in a text is APOSTROPHE, so
  * that each ' is the end of one. */
 enum { APOSTROPHE = 1 };
+
+/* Bytes of what strftime is given, and of what it makes of it. */
+enum { MOST_DAY_FORMAT = 40, MOST_DAY = 512 };
 
 /* Copies the string literal at `at`, quotes included; returns what is behind it. */
 static const char *squeeze_literal(const char *at, struct hc_text *out, bool *fits)
@@ -210,26 +214,58 @@ static bool read_llama2(const char *squeezed, struct hc_chat *chat)
     return true;
 }
 
+/* Whether strftime writes [format, end) as Python does, and no more of the time than the date. */
+static bool is_date_format(const char *format, const char *end)
+{
+    if (format == end || end - format > MOST_DAY_FORMAT)
+        return false;
+    for (const char *at = format; at < end; at++)
+        if (*at == '%' && (++at == end || !strchr("aAbBdejmyY%", *at)))
+            return false;
+    return true;
+}
+
+/* The day that a template tells: today where it asks for that, once, and knows how to; else the one that it has. None
+ * if it is not known. False if memory is out. */
+static bool find_day(const char *squeezed, struct hc_chat *chat)
+{
+    static const char set[] = "{%setdate_string=strftime_now('", literal[] = "date_string='";
+    const char *call = strstr(squeezed, "strftime_now("), *at = strstr(squeezed, call ? set : literal);
+    bool fits = true;
+    if (!at)
+        return true;
+    const char *text = at + strlen(call ? set : literal), *end = text + strcspn(text, "'");
+    bool when = comes_after(squeezed, at, "{%ifstrftime_nowisdefined%}") ||
+                comes_after(squeezed, at, "{%ifnotdate_stringisdefined%}");
+    chat->asks_day =
+        call && when && is_date_format(text, end) && strncmp(end, "')%}", 4) == 0 && !strstr(call + 1, "strftime_now(");
+    if (chat->asks_day || !call)
+        chat->day = copy(text, end, &fits);
+    return fits;
+}
+
 /* LLaMA 3.1 and later put dates before the system prompt, and always have one. */
 static bool read_llama3(const char *squeezed, struct hc_chat *chat)
 {
-    static const char date[] = "date_string='", cut[] = "'Cutting Knowledge Date: ";
+    static const char cut[] = "'Cutting Knowledge Date: ";
     bool said = has(squeezed, "'<|start_header_id|>'+message.role+'<|end_header_id|>\n\n'+message.content|trim+"
                               "'<|eot_id|>'");
-    const char *dates = strstr(squeezed, cut), *day = strstr(squeezed, date);
+    const char *dates = strstr(squeezed, cut);
     if (!said || !has(squeezed, "'<|start_header_id|>assistant<|end_header_id|>\n\n'"))
         return true;
-    if (dates && !day)
+    if (!dates) {
+        chat->kind = HC_CHAT_LLAMA3;
         return true;
-    chat->kind = HC_CHAT_LLAMA3;
-    if (!dates)
+    }
+    if (!find_day(squeezed, chat))
+        return false;
+    if (!chat->day || !has(squeezed, "'Today Date: '+date_string+'\n\n'"))
         return true;
     struct hc_text text = {0};
     dates++;
-    day += strlen(date);
-    bool fits = hc_text_add(&text, dates, strcspn(dates, "'")) && hc_text_add_string(&text, "Today Date: ") &&
-                hc_text_add(&text, day, strcspn(day, "'")) && hc_text_add_string(&text, "\n\n");
+    bool fits = hc_text_add(&text, dates, strcspn(dates, "'")) && hc_text_add_string(&text, "Today Date: ");
     chat->system = text.bytes;
+    chat->kind = HC_CHAT_LLAMA3;
     return fits;
 }
 
@@ -283,9 +319,8 @@ static bool read_zephyr(const char *squeezed, struct hc_chat *chat)
 }
 
 /* False if memory is out. */
-static bool recognise(const char *squeezed, struct hc_chat *chat)
+static bool read_kind(const char *squeezed, struct hc_chat *chat)
 {
-    chat->begins_with_bos = has(squeezed, "{{bos_token}}");
     if (has(squeezed, "<|im_start|>"))
         return read_chatml(squeezed, chat);
     if (has(squeezed, "<|start_header_id|>"))
@@ -293,6 +328,16 @@ static bool recognise(const char *squeezed, struct hc_chat *chat)
     if (has(squeezed, "<<SYS>>"))
         return read_llama2(squeezed, chat);
     return has(squeezed, "[INST]") ? read_mistral(squeezed, chat) : read_zephyr(squeezed, chat);
+}
+
+static bool recognise(const char *squeezed, struct hc_chat *chat)
+{
+    chat->begins_with_bos = has(squeezed, "{{bos_token}}");
+    if (!read_kind(squeezed, chat))
+        return false;
+    if (has(squeezed, "strftime_now(") && !chat->asks_day)
+        chat->kind = HC_CHAT_UNKNOWN; /* it tells a day somewhere else */
+    return true;
 }
 
 hc_status hc_chat_read(const char *text, const char *bos, const char *eos, struct hc_chat *chat, struct hc_error *error)
@@ -310,6 +355,7 @@ void hc_chat_free(struct hc_chat *chat)
     free(chat->bos);
     free(chat->eos);
     free(chat->system);
+    free(chat->day);
     free(chat->answer);
     free(chat->open);
     free(chat->close);
@@ -333,6 +379,7 @@ const char *hc_chat_turn_end(const struct hc_chat *chat)
 struct render {
     const struct hc_chat *chat;
     const char *system;   /* NULL: none */
+    const char *day;      /* as it is told */
     const hc_turn *turns; /* without the system's */
     size_t count;
     struct hc_text *out;
@@ -399,10 +446,14 @@ static bool render_chatml(const struct render *render)
     return fits && hc_text_add_string(render->out, render->chat->answer);
 }
 
-static bool add_llama3_turn(struct hc_text *out, const char *role, const char *before, const char *text)
+static bool begin_llama3_turn(struct hc_text *out, const char *role)
 {
-    return ADD(out, "<|start_header_id|>", role, "<|end_header_id|>\n\n", before) && add_trimmed(out, text) &&
-           hc_text_add_string(out, "<|eot_id|>");
+    return ADD(out, "<|start_header_id|>", role, "<|end_header_id|>\n\n");
+}
+
+static bool end_llama3_turn(struct hc_text *out, const char *text)
+{
+    return add_trimmed(out, text) && hc_text_add_string(out, "<|eot_id|>");
 }
 
 static bool render_llama3(const struct render *render)
@@ -410,10 +461,13 @@ static bool render_llama3(const struct render *render)
     const char *dates = render->chat->system;
     bool fits = hc_text_add_string(render->out, render->chat->bos);
     if (render->system || dates)
-        fits = fits && add_llama3_turn(render->out, "system", dates ? dates : "", render->system ? render->system : "");
+        fits = fits && begin_llama3_turn(render->out, "system") &&
+               (!dates || ADD(render->out, dates, render->day, "\n\n")) &&
+               end_llama3_turn(render->out, render->system ? render->system : "");
     for (size_t i = 0; i < render->count; i++)
-        fits = fits && add_llama3_turn(render->out, render->turns[i].role, "", render->turns[i].text);
-    return fits && hc_text_add_string(render->out, "<|start_header_id|>assistant<|end_header_id|>\n\n");
+        fits = fits && begin_llama3_turn(render->out, render->turns[i].role) &&
+               end_llama3_turn(render->out, render->turns[i].text);
+    return fits && begin_llama3_turn(render->out, "assistant");
 }
 
 static bool render_llama2(const struct render *render)
@@ -479,14 +533,32 @@ static hc_status check_turns(const struct render *render, struct hc_error *error
     return HC_OK;
 }
 
-hc_status hc_chat_render(const struct hc_chat *chat, const hc_turn *turns, size_t count, char **text,
+/* The locale of the program does not matter: as Python does, and as the models have learned it. */
+static hc_status write_day(const char *format, time_t now, char text[MOST_DAY], struct hc_error *error)
+{
+    struct tm day;
+    locale_t english = newlocale(LC_TIME_MASK, "C", (locale_t)0);
+    if (!english)
+        return hc_no_memory(error);
+    bool written = localtime_r(&now, &day) && strftime_l(text, MOST_DAY, format, &day, english) > 0;
+    freelocale(english);
+    return written ? HC_OK : hc_fail(error, HC_ERR_ARGUMENT, "there is no date at the time %lld", (long long)now);
+}
+
+hc_status hc_chat_render(const struct hc_chat *chat, const hc_turn *turns, size_t count, time_t now, char **text,
                          struct hc_error *error)
 {
     static bool (*const renderers[])(const struct render *render) = {NULL,          render_chatml,  render_llama2,
                                                                      render_llama3, render_mistral, render_zephyr};
     struct hc_text out = {0};
     bool system = count > 0 && says(&turns[0], "system");
-    struct render render = {chat, system ? turns[0].text : NULL, turns + system, count - system, &out};
+    char today[MOST_DAY];
+    struct render render = {.chat = chat,
+                            .system = system ? turns[0].text : NULL,
+                            .day = chat->asks_day ? today : chat->day,
+                            .turns = system ? turns + 1 : turns,
+                            .count = count - system,
+                            .out = &out};
     *text = NULL;
     if (chat->kind == HC_CHAT_UNKNOWN)
         return hc_fail(error, HC_ERR_UNSUPPORTED, "%s",
@@ -495,6 +567,8 @@ hc_status hc_chat_render(const struct hc_chat *chat, const hc_turn *turns, size_
     if (chat->kind == HC_CHAT_MISTRAL && system && !chat->takes_system)
         return hc_fail(error, HC_ERR_UNSUPPORTED, "the model's chat template takes no system prompt");
     hc_status status = check_turns(&render, error);
+    if (status == HC_OK && chat->asks_day)
+        status = write_day(chat->day, now, today, error);
     if (status != HC_OK)
         return status;
     if (!hc_text_add(&out, "", 0) || !renderers[chat->kind](&render)) {

@@ -2,8 +2,8 @@
  *
  * Models carry a program, in Jinja, that turns a conversation into a text. It is not run: the kinds in use are known by
  * the expressions in it, and what differs between models of one kind is taken from there. A template that is none of
- * these, or has other expressions where they matter, is not known. Where a template asks for today's date, it is the
- * one that it has for when there is none, so that texts do not depend on the day.
+ * these, or has other expressions where they matter, is not known. Where a template asks for today's date
+ * (strftime_now), as LLaMA 3.2 does, its text depends on the day; a date that it has by itself stays.
  *
  *   "chatml"   <|im_start|>ROLE ... <|im_end|>              SmolLM2, Qwen; with a system prompt of its own, or without
  *   "llama2"   <s>[INST] <<SYS>> ... <</SYS>> ... [/INST] ... </s>    with a system prompt of its own, or without
@@ -27,6 +27,8 @@ struct hc_chat {
     char *bos, *eos;   /* the texts of these tokens; "" if there is none */
     bool begins_with_bos;
     char *system;        /* chatml, llama2: its own system prompt, where there is none; llama3: what stands before it */
+    char *day;           /* llama3: what stands between them: the day */
+    bool asks_day;       /* it is today; `day` is how strftime writes it */
     char *answer;        /* chatml: what the answer begins with */
     bool drops_thoughts; /* chatml: of answers, only what follows the last </think> */
     bool trims_always;   /* also the newlines before answers without thoughts */
@@ -50,9 +52,10 @@ const char *hc_chat_name(const struct hc_chat *chat);
 const char *hc_chat_turn_end(const struct hc_chat *chat);
 
 /* The text of a conversation as the template makes it, up to where the answer begins; zero-terminated, the caller frees
- * it. HC_ERR_ARGUMENT: the turns are not [system,] user, assistant, user, ... user. HC_ERR_UNSUPPORTED: there is no
- * template, or none that is known, or it takes no system prompt. */
-hc_status hc_chat_render(const struct hc_chat *chat, const hc_turn *turns, size_t count, char **text,
+ * it. now: when it is, for templates that ask for today's date, which is told in local time and in English.
+ * HC_ERR_ARGUMENT: the turns are not [system,] user, assistant, user, ... user; or `now` has no date.
+ * HC_ERR_UNSUPPORTED: there is no template, or none that is known, or it takes no system prompt. */
+hc_status hc_chat_render(const struct hc_chat *chat, const hc_turn *turns, size_t count, time_t now, char **text,
                          struct hc_error *error);
 
 #endif

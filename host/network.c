@@ -563,12 +563,26 @@ bool hc_token_ends(const hc_network *network, int32_t token)
     return network->tokenizer && hc_tokenizer_ends(network->tokenizer, token);
 }
 
-hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const hc_turn *turns, size_t count,
+/* Processes may be told other days: clocks and time zones differ, and midnight passes between two of them. */
+static hc_status agree_on_tokens(hc_context *context, const hc_network *network, const hc_tokens *tokens)
+{
+    char checksum[HC_CHECKSUM_DIGITS + 1];
+    if (hc_network_ranks(network) == 1)
+        return HC_OK;
+    hc_checksum(tokens->ids, tokens->count * sizeof *tokens->ids, checksum);
+    return hc_comm_agree(&context->comm, checksum, "the conversation", &context->error);
+}
+
+hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const hc_turn *turns, size_t count, time_t now,
                          hc_tokens *tokens)
 {
     *tokens = (hc_tokens){0};
     hc_status status = check_tokenizer(context, network);
     if (status == HC_OK)
-        status = hc_tokenizer_chat(network->tokenizer, turns, count, tokens, &context->error);
-    return status == HC_OK ? check_tokens(context, network, tokens) : status;
+        status = hc_tokenizer_chat(network->tokenizer, turns, count, now, tokens, &context->error);
+    if (status == HC_OK)
+        status = check_tokens(context, network, tokens);
+    if (status == HC_OK && (status = agree_on_tokens(context, network, tokens)) != HC_OK)
+        hc_tokens_free(tokens);
+    return status;
 }

@@ -162,19 +162,19 @@ const char *hc_tokenizer_template(const struct hc_tokenizer *tokenizer)
     return hc_chat_name(&tokenizer->chat);
 }
 
-hc_status hc_tokenizer_chat_text(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, char **text,
-                                 struct hc_error *error)
+hc_status hc_tokenizer_chat_text(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, time_t now,
+                                 char **text, struct hc_error *error)
 {
-    return hc_chat_render(&tokenizer->chat, turns, count, text, error);
+    return hc_chat_render(&tokenizer->chat, turns, count, now, text, error);
 }
 
-hc_status hc_tokenizer_chat(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, hc_tokens *tokens,
-                            struct hc_error *error)
+hc_status hc_tokenizer_chat(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, time_t now,
+                            hc_tokens *tokens, struct hc_error *error)
 {
     static const hc_text_options options = {.begin = false, .special = true}; /* the template has it all */
     char *text = NULL;
     *tokens = (hc_tokens){0};
-    hc_status status = hc_tokenizer_chat_text(tokenizer, turns, count, &text, error);
+    hc_status status = hc_tokenizer_chat_text(tokenizer, turns, count, now, &text, error);
     if (status == HC_OK)
         status = hc_tokenizer_encode(tokenizer, text, strlen(text), &options, tokens, error);
     free(text);

@@ -49,10 +49,11 @@ bool hc_tokenizer_ends(const struct hc_tokenizer *tokenizer, int32_t token);
 /* The name of the kind of the model's chat template: see chat.h; NULL if it has none that is known. */
 const char *hc_tokenizer_template(const struct hc_tokenizer *tokenizer);
 
-/* The text of a conversation (zero-terminated, the caller frees it), and its tokens; see chat.h for what is refused. */
-hc_status hc_tokenizer_chat_text(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, char **text,
-                                 struct hc_error *error);
-hc_status hc_tokenizer_chat(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, hc_tokens *tokens,
-                            struct hc_error *error);
+/* The text of a conversation (zero-terminated, the caller frees it), and its tokens; see chat.h for `now`, and for what
+ * is refused. */
+hc_status hc_tokenizer_chat_text(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, time_t now,
+                                 char **text, struct hc_error *error);
+hc_status hc_tokenizer_chat(const struct hc_tokenizer *tokenizer, const hc_turn *turns, size_t count, time_t now,
+                            hc_tokens *tokens, struct hc_error *error);
 
 #endif

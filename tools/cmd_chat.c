@@ -4,11 +4,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct chat_state {
     struct generation_options options;
-    const char *system;
+    const char *system, *prompt; /* NULL: none */
     struct running model;
     struct generation generation;
     struct stream stream;
@@ -16,11 +17,13 @@ struct chat_state {
      * texts. */
     hc_turn *turns;
     size_t count, room;
+    time_t began;    /* the day that the model is told, if it is: the same to the end, so that it is not read again */
     json_t *answers; /* with --json */
     bool failed;     /* a question was left without an answer */
 };
 
 static const struct option_spec specs[] = {
+    {"prompt", "TEXT", "what the user says first, before the lines of stdin", 'p'},
     {"system", "TEXT", "what the model is told before the conversation", 0},
     {NULL, NULL, NULL, 0},
 };
@@ -36,9 +39,12 @@ static void *begin(void)
 static bool set(const char *name, const char *value, void *handle)
 {
     struct chat_state *state = handle;
-    if (strcmp(name, "system") != 0)
+    if (strcmp(name, "prompt") == 0)
+        state->prompt = *value ? value : NULL;
+    else if (strcmp(name, "system") == 0)
+        state->system = value;
+    else
         return generation_set(&state->options, name, value);
-    state->system = value;
     return true;
 }
 
@@ -84,7 +90,8 @@ static hc_status conversation(struct chat_state *state, hc_tokens *tokens)
     hc_status status;
     for (;;) {
         *tokens = (hc_tokens){0};
-        status = hc_chat_tokens(state->model.context, state->model.network, state->turns, state->count, tokens);
+        status = hc_chat_tokens(state->model.context, state->model.network, state->turns, state->count, state->began,
+                                tokens);
         if (status != HC_OK || state->count < oldest + 3 ||
             tokens->count + room_for_answer(state) <= state->generation.context)
             break;
@@ -165,13 +172,26 @@ static bool read_line(char **line, size_t *room, const struct common_options *co
     return false;
 }
 
-/* Only while it answers a signal is a wish to stop the answer. */
+/* Only here a signal is a wish to stop the answer. Empty questions do not count. */
+static int reply(struct chat_state *state, const struct common_options *common, const char *question)
+{
+    if (!*question)
+        return EXIT_DONE;
+    catch_stop();
+    int code = answer(state, common, question);
+    release_stop();
+    return code == EXIT_DONE ? print_end_of_answer(state, common) : code;
+}
+
+/* On a terminal what the user says first stands where it would if it were typed. */
 static int converse(struct chat_state *state, const struct common_options *common)
 {
     bool terminal = isatty(STDIN_FILENO) && !common->json;
     char *line = NULL;
     size_t room = 0;
-    int code = EXIT_DONE;
+    if (terminal && state->prompt)
+        printf("> %s\n", state->prompt);
+    int code = state->prompt ? reply(state, common, state->prompt) : EXIT_DONE;
     while (code == EXIT_DONE) {
         if (terminal) {
             fputs("> ", stdout);
@@ -179,13 +199,7 @@ static int converse(struct chat_state *state, const struct common_options *commo
         }
         if (!read_line(&line, &room, common, &code))
             break;
-        if (!*line)
-            continue;
-        catch_stop();
-        code = answer(state, common, line);
-        release_stop();
-        if (code == EXIT_DONE)
-            code = print_end_of_answer(state, common);
+        code = reply(state, common, line);
     }
     free(line);
     return code;
@@ -213,6 +227,7 @@ static hc_status prepare(struct chat_state *state, const struct common_options *
     uint32_t context = asked ? asked : most < USUAL_CONTEXT ? most : USUAL_CONTEXT;
     state->stream =
         (struct stream){.print = !common->json, .stops = state->options.stops, .stop_count = state->options.stop_count};
+    state->began = time(NULL);
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of its write, with a message */
     if (common->json && !(state->answers = json_array()))
         return HC_ERR_MEMORY;
@@ -222,23 +237,10 @@ static hc_status prepare(struct chat_state *state, const struct common_options *
     return status;
 }
 
-/* The library knows why no conversation becomes tokens: there is no template, none that is known, or no tokenizer. */
-static int cannot_talk(struct chat_state *state, const struct common_options *common)
-{
-    static const hc_turn turn = {"user", ""};
-    const struct running *model = &state->model;
-    hc_tokens none;
-    char message[512];
-    hc_status status = hc_chat_tokens(model->context, model->network, &turn, 1, &none);
-    snprintf(message, sizeof message, "%s%s", hc_message(model->context),
-             model->info.has_tokenizer ? "; hyperc generate continues a text" : "");
-    return report_failure(common, status, message);
-}
-
 static int talk(struct chat_state *state, const struct common_options *common)
 {
     if (!state->model.info.chat_template)
-        return cannot_talk(state, common);
+        return generation_no_chat(&state->model, common, "hyperc generate continues a text");
     hc_status status = prepare(state, common);
     if (status != HC_OK)
         return running_failure(&state->model, common, status);

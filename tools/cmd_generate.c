@@ -3,10 +3,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct generate_state {
     struct generation_options options;
     const char *prompt, *file;
+    const char *system; /* NULL: the prompt is continued, else answered */
     bool no_begin;
     struct text text;
     hc_tokens tokens;
@@ -18,6 +20,7 @@ struct generate_state {
 static const struct option_spec specs[] = {
     {"prompt", "TEXT", "the text to continue; it may be empty", 'p'},
     {"file", "FILE", "the same from a file, - is stdin; a newline at its end does not count", 'f'},
+    {"system", "TEXT", "answer the prompt as a user's, in the model's chat format, with this system prompt", 0},
     {"no-bos", NULL, "put nothing before the prompt that the tokenizer puts there", 0},
     {NULL, NULL, NULL, 0},
 };
@@ -37,6 +40,8 @@ static bool set(const char *name, const char *value, void *handle)
         state->prompt = value;
     else if (strcmp(name, "file") == 0)
         state->file = value;
+    else if (strcmp(name, "system") == 0)
+        state->system = value;
     else if (strcmp(name, "no-bos") == 0)
         state->no_begin = true;
     else
@@ -53,25 +58,46 @@ static uint32_t context_for(const struct generate_state *state)
     return options->sequence.context ? options->sequence.context : usual < most ? usual : most;
 }
 
-/* The tokens of the prompt, and everything for its continuation. */
-static int prepare(struct generate_state *state, const struct common_options *common)
+static hc_status tokens_of(struct generate_state *state, const char *prompt, size_t bytes)
+{
+    const struct running *model = &state->model;
+    const hc_turn turns[] = {{"system", state->system}, {"user", prompt}};
+    const hc_text_options how = {.begin = !state->no_begin, .special = true};
+    if (state->system)
+        return hc_chat_tokens(model->context, model->network, turns, 2, time(NULL), &state->tokens);
+    return hc_tokenize(model->context, model->network, prompt, bytes, &how, &state->tokens);
+}
+
+static int read_prompt(struct generate_state *state, const struct common_options *common)
 {
     struct text *text = &state->text;
     if (text->count && text->bytes[text->count - 1] == '\n')
-        text->count--;
+        text->bytes[--text->count] = 0;
     const char *prompt = state->file ? text->bytes : state->prompt;
     size_t bytes = state->file ? text->count : strlen(prompt);
-    hc_text_options how = {.begin = !state->no_begin, .special = true};
-    hc_status status = hc_tokenize(state->model.context, state->model.network, prompt, bytes, &how, &state->tokens);
+    if (state->system && !state->model.info.chat_template)
+        return generation_no_chat(&state->model, common, "without --system the prompt is continued");
+    if (state->system && strlen(prompt) < bytes)
+        return report_failure(common, HC_ERR_ARGUMENT, "with --system there can be no zero byte in the prompt");
+    hc_status status = tokens_of(state, prompt, bytes);
     if (status != HC_OK)
         return running_failure(&state->model, common, status);
     if (state->tokens.count == 0)
         return report_failure(common, HC_ERR_ARGUMENT,
                               "the prompt is empty, and nothing stands before a text of this model to begin from");
+    return EXIT_DONE;
+}
+
+/* The tokens of the prompt, and everything for its continuation. */
+static int prepare(struct generate_state *state, const struct common_options *common)
+{
+    int code = read_prompt(state, common);
+    if (code != EXIT_DONE)
+        return code;
     uint32_t context = context_for(state);
     const uint32_t batch = hc_network_batch(state->model.network);
     state->options.sequence.batch = state->tokens.count < batch ? (uint32_t)state->tokens.count : batch;
-    status = generation_begin(&state->generation, &state->model, &state->options, context);
+    hc_status status = generation_begin(&state->generation, &state->model, &state->options, context);
     if (status != HC_OK)
         return running_failure(&state->model, common, status);
     if (state->tokens.count > context) {
@@ -116,7 +142,8 @@ static int report(struct generate_state *state, const struct common_options *com
 static int write_text(struct generate_state *state, const struct common_options *common)
 {
     struct generation *generation = &state->generation;
-    bool streamed = true, first = state->file ? state->text.count == 0 : !*state->prompt;
+    bool empty = state->file ? state->text.count == 0 : !*state->prompt;
+    bool streamed = true, first = empty || state->system; /* nothing of the same text stands before it */
     state->stream = (struct stream){.print = !common->json && program_rank() == 0,
                                     .stops = state->options.stops,
                                     .stop_count = state->options.stop_count};
@@ -141,6 +168,10 @@ static int run(const struct common_options *common, int count, char **operands, 
     (void)count;
     if (!state->prompt == !state->file)
         return report_failure(common, HC_ERR_ARGUMENT, "generate needs one prompt: -p TEXT or -f FILE");
+    if (state->system && state->no_begin)
+        return report_failure(common, HC_ERR_ARGUMENT,
+                              "--no-bos is for a text that is continued: with --system the chat template says what "
+                              "stands before the prompt");
     if (state->file && !text_read(&state->text, state->file, message, sizeof message))
         return report_failure(common, HC_ERR_IO, message);
     hc_status status = running_open(&state->model, common, &state->options.sharing, operands[0]);

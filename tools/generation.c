@@ -223,6 +223,18 @@ hc_status generation_write(struct generation *generation, bool first, struct str
     return status;
 }
 
+/* The library knows why: there is no template, none that is known, or no tokenizer. */
+int generation_no_chat(const struct running *model, const struct common_options *common, const char *instead)
+{
+    static const hc_turn turn = {"user", ""};
+    hc_tokens none;
+    char message[512];
+    hc_status status = hc_chat_tokens(model->context, model->network, &turn, 1, 0, &none);
+    snprintf(message, sizeof message, "%s%s%s", hc_message(model->context), model->info.has_tokenizer ? "; " : "",
+             model->info.has_tokenizer ? instead : "");
+    return report_failure(common, status, message);
+}
+
 /* ---- Figures -------------------------------------------------------------------------------- */
 
 static double tokens_per_second(const struct pace *pace)

@@ -56,6 +56,10 @@ hc_status generation_read(struct generation *generation, const int32_t *tokens, 
  * letting it out failed: stream_failure. */
 hc_status generation_write(struct generation *generation, bool first, struct stream *stream, bool *streamed);
 
+/* Tells why a model without hc_network_info's chat_template holds no conversation, and what it does `instead`; returns
+ * the exit code. */
+int generation_no_chat(const struct running *model, const struct common_options *common, const char *instead);
+
 /* The figures, on stderr; members of a JSON object. */
 void generation_print(const struct generation *generation);
 void generation_json(const struct generation *generation, json_t **json);

@@ -11,6 +11,8 @@
 
 #include <hyperc/hyperc.h>
 
+#include <time.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -77,8 +79,11 @@ typedef struct hc_turn {
 } hc_turn;
 
 /* The tokens of a conversation in the model's own format, up to where the assistant's next answer begins.
- * HC_ERR_UNSUPPORTED if the model's template is not one that is known. */
-hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const hc_turn *turns, size_t count,
+ * now: when it is, as some models are told today's date, in local time: the same for the whole of a conversation, even
+ * one that passes midnight, or all of it would have to be evaluated again. HC_ERR_UNSUPPORTED if the model's template
+ * is not one that is known, or takes no system prompt; HC_ERR_DIFFERENT if processes that share the network do not get
+ * the same tokens. */
+hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const hc_turn *turns, size_t count, time_t now,
                          hc_tokens *tokens);
 
 /* ---- Sequences ---------------------------------------------------------------------------- */

@@ -104,6 +104,7 @@ if [ -r "$data/story260K/config.json" ]; then
     input=questions
     sweep "chat" chat talker -n 3 --temp 0 -c 100 --system Talk --quiet --threads 1
     input=/dev/null
+    sweep "generate --system" generate talker -p Hello -n 3 --temp 0 --system Talk --quiet --threads 1
     same_output() { cmp -s <(tr -d '0-9.e+-' <reference) <(tr -d '0-9.e+-' <"$stdout"); } # but for times
     sweep "bench --json" bench "$story" -p 4 -n 2 -r 1 --threads 1 --json
     printf 'Once upon a time, there was a little girl.\n%.0s' 1 2 3 >text

@@ -21,7 +21,12 @@ for command in generate chat perplexity calibrate bench; do
     prints "--threads N"
 done
 run 0 "$HYPERC" generate --help
-for option in prompt file no-bos predict ctx temp top-k top-p min-p repeat-penalty repeat-last seed stop cache; do
+for option in prompt file system no-bos predict ctx temp top-k top-p min-p repeat-penalty repeat-last seed stop \
+    cache; do
+    prints "--$option "
+done
+run 0 "$HYPERC" chat --help
+for option in prompt system predict ctx temp top-k top-p min-p repeat-penalty seed; do
     prints "--$option "
 done
 usage() # TEXT ARGUMENT...
@@ -34,6 +39,7 @@ usage() # TEXT ARGUMENT...
 }
 usage "generate needs one prompt" generate "$story"
 usage "generate needs one prompt" generate "$story" -p a -f "$text"
+usage "--no-bos is for a text that is continued" generate "$story" -p a --system S --no-bos
 usage "--predict takes a number" generate "$story" -p a -n -1
 usage "--ctx takes a positive number" generate "$story" -p a -c 0
 usage "--temp takes a number of at least 0" generate "$story" -p a --temp -1
@@ -307,6 +313,88 @@ else
     not_run "a conversation on a full disk: no /dev/full"
 fi
 ok "conversations"
+
+# What is said first is answered as the first line would be, even if it has more than one.
+hyperc 0 chat talker --temp 0 -n 8 --system "Be brief" -p "Tell me a story" --json
+json answers.# 1
+echo "Another one" | "$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" -p "Tell me a story" >"$stdout" \
+    2>"$stderr" || fail "chat -p"
+cp "$stdout" both
+"$HYPERC" chat talker --temp 0 -n 8 --system "Be brief" <questions 2>"$stderr" | diff - both || fail "other answers"
+hyperc 0 chat talker --temp 0 -n 8 -p $'Tell me\na story' --json
+json answers.# 1
+hyperc 0 chat talker --temp 0 -n 8 -p '' --json
+json answers.# 0
+hyperc 1 chat talker --temp 0 -n 8 -p "$(printf '%0900d' 0)" --json
+says "more than the context"
+ok "what is said first"
+
+# ---- One answer
+answer=$(head -n 1 both)
+hyperc 0 generate talker "${greedy[@]}" -n 8 --system "Be brief" -p "Tell me a story"
+silent
+printf '%s\n' "$answer" | prints_exactly
+printf 'Tell me a story\n' >prompt
+hyperc 0 generate talker "${greedy[@]}" -n 8 --system "Be brief" -f prompt
+printf '%s\n' "$answer" | prints_exactly
+hyperc 0 generate talker --temp 0 -n 8 --system "Be brief" -p "Tell me a story" --json
+json text "$answer"
+json written_tokens 8
+prompt=$("$PYTHON" "$here/json_get.py" "$stdout" prompt)
+asked="<|im_start|>system
+Be brief<|im_end|>
+<|im_start|>user
+Tell me a story<|im_end|>
+<|im_start|>assistant
+"
+hyperc 0 generate talker --no-bos --temp 0 -n 8 -p "$asked" --json
+json prompt "$prompt"
+printf 'a\0b' >zero
+usage "no zero byte in the prompt" generate talker --system S -f zero
+usage "more than the context of 20" generate talker --system S -p "Tell me a story" -c 20
+hyperc 1 generate "$story" --system S -p a
+says "the model has no chat template; without --system the prompt is continued"
+hyperc 1 generate foreign --system S -p a
+says "the model's chat template is not one that is known; without --system the prompt is continued"
+hyperc 1 generate mute --system S -p a
+says "there is no tokenizer with this model"
+copy_model "$story" untold
+cat >untold/chat_template.jinja <<'JINJA'
+{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] +
+' [/INST]' }}{% else %}{{ message['content'] + eos_token }}{% endif %}{% endfor %}
+JINJA
+hyperc 1 generate untold --system S -p a
+says "the model's chat template takes no system prompt"
+hyperc 1 chat untold --system S -p a
+says "the model's chat template takes no system prompt"
+hyperc 0 chat untold --temp 0 -n 2 -p a
+ok "one answer"
+
+# ---- Today
+copy_model "$story" today
+cat >today/chat_template.jinja <<'JINJA'
+{{- bos_token }}{%- if strftime_now is defined %}{%- set date_string = strftime_now("%d %b %Y") %}{%- else %}
+{%- set date_string = "26 Jul 2024" %}{%- endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\n\n" }}{{- "Cutting Knowledge Date: December 2023\n" }}
+{{- "Today Date: " + date_string + "\n\n" }}{{- system_message }}{{- "<|eot_id|>" }}{%- for message in messages %}
+{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}
+{%- endfor %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
+JINJA
+cp -r today once
+for zone in EAST-14 WEST12; do # it is never the same day in both
+    export TZ=$zone
+    while
+        day=$(LC_ALL=C date '+%d %b %Y')
+        hyperc 0 generate today --system S -p Hi -n 0 --json
+        [ "$day" != "$(LC_ALL=C date '+%d %b %Y')" ]
+    do :; done
+    unset TZ
+    prompt=$("$PYTHON" "$here/json_get.py" "$stdout" prompt)
+    sed "s/strftime_now(\"%d %b %Y\")/\"$day\"/" today/chat_template.jinja >once/chat_template.jinja
+    hyperc 0 generate once --system S -p Hi -n 0 --json
+    json prompt "$prompt"
+done
+ok "models that are told today's date"
 
 # ---- Perplexity
 # 5.18; an evaluation of the original file in float64, with its own tokenizer, gives 5.17745

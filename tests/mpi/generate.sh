@@ -107,6 +107,19 @@ sh "$here/alter.sh" copy/model.safetensors >output 2>errors || bad "no other byt
 differ "the bytes of model.safetensors" "generate $story $text" "generate copy $text"
 differ "the bytes of model.safetensors" "generate copy $text" "generate $story $text"
 differ "the options of a sequence" "generate $story $text --ctx 32" "generate $story $text --ctx 64"
+cp -r "$story" talker
+chmod -R u+w talker
+cat >talker/chat_template.jinja <<'END'
+{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}
+{% endfor %}{{ '<|im_start|>assistant\n' }}
+END
+answer="generate talker -p a -n 4 --temp 0"
+"$hyperc" $answer --system Talk --quiet --threads 1 >alone 2>errors || bad "one process"
+both "$answer --system Talk" "$answer --system Talk" || bad "an answer is refused"
+cmp -s alone output || bad "another answer"
+differ "the conversation" "$answer --system Talk" "$answer --system Listen"
+try 1 2 generate "$story" -p a --system Talk
+grep -q "the model has no chat template" errors || bad "a model without a template is not refused"
 differ "how tokens are chosen" "generate $story $text --top-k 40" "generate $story $text --top-k 3"
 echo "ok      refused"
 

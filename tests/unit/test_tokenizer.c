@@ -1,6 +1,9 @@
-/* Tokenizers and chat templates against figures that other programs made (golden/tokenizer/make.py): the expected
- * tokens of texts in many scripts, of code, runs, broken UTF-8; the expected texts of conversations. */
+/* Tokenizers and chat templates against figures that other programs made (golden/tokenizer/, make.py and chat_days.py):
+ * the expected tokens of texts in many scripts, of code, runs, broken UTF-8; the expected texts of conversations. */
 #include "tokenizer_figures.h"
+
+#include <limits.h>
+#include <time.h>
 
 static struct hc_tokenizer *load_small(const char *name)
 {
@@ -123,7 +126,15 @@ static struct hc_tokenizer *load_with_template(struct scratch *scratch, const ch
     return tokenizer;
 }
 
-static void compare_template(const struct hc_tokenizer *tokenizer, const json_t *template, const json_t *conversations)
+/* Noon of a day, which is the same day in local time wherever the test runs. */
+static time_t noon(int year, int month, int day)
+{
+    struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = 12, .tm_isdst = -1};
+    return mktime(&date);
+}
+
+static void compare_template(const struct hc_tokenizer *tokenizer, const json_t *template, const json_t *conversations,
+                             time_t now)
 {
     const char *name = json_string_value(json_object_get(template, "name"));
     bool known = hc_tokenizer_template(tokenizer) != NULL;
@@ -133,7 +144,7 @@ static void compare_template(const struct hc_tokenizer *tokenizer, const json_t 
         char *text = NULL;
         size_t count = read_turns(json_array_get(conversations, i), turns);
         const char *expected = json_string_value(json_array_get(json_object_get(template, "texts"), i));
-        hc_status status = hc_tokenizer_chat_text(tokenizer, turns, count, &text, &error);
+        hc_status status = hc_tokenizer_chat_text(tokenizer, turns, count, now, &text, &error);
         if (!known || !expected) {
             cr_assert_eq(status, HC_ERR_UNSUPPORTED);
             continue;
@@ -145,21 +156,73 @@ static void compare_template(const struct hc_tokenizer *tokenizer, const json_t 
     }
 }
 
-Test(tokenizer, conversations)
+static void compare_templates(const json_t *figures, time_t now)
 {
     struct scratch scratch;
-    json_t *figures = read_figures("chat");
     const json_t *templates = json_object_get(figures, "templates");
     scratch_make(&scratch);
-    cr_assert_gt(json_array_size(templates), 10);
+    cr_assert_gt(json_array_size(templates), 5);
     for (size_t i = 0; i < json_array_size(templates); i++) {
         const json_t *template = json_array_get(templates, i);
         struct hc_tokenizer *tokenizer =
             load_with_template(&scratch, json_string_value(json_object_get(template, "template")));
-        compare_template(tokenizer, template, json_object_get(figures, "conversations"));
+        compare_template(tokenizer, template, json_object_get(figures, "conversations"), now);
         hc_tokenizer_close(tokenizer);
     }
+    scratch_remove(&scratch);
+}
+
+/* None of them asks for the day. */
+Test(tokenizer, conversations)
+{
+    json_t *figures = read_figures("chat");
+    compare_templates(figures, noon(1999, 12, 31));
     json_decref(figures);
+}
+
+/* Those of chat_days.py, which says that it is this day. */
+Test(tokenizer, conversations_of_a_day)
+{
+    json_t *figures = json_load_file(FIGURES "/chat_days.json", 0, NULL);
+    cr_assert_not_null(figures);
+    compare_templates(figures, noon(2026, 3, 5));
+    json_decref(figures);
+}
+
+#define LLAMA3_OF_TODAY                                                                                                \
+    "{%- set date_string = strftime_now('%d %b %Y') %}"                                                                \
+    "{{- 'Cutting Knowledge Date: December 2023\\n' }}{{- 'Today Date: ' + date_string + '\\n\\n' }}"                  \
+    "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + "           \
+    "'<|eot_id|>' }}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}"
+
+/* In local time. */
+Test(tokenizer, days_change_at_midnight)
+{
+    static const hc_turn turns[] = {{"user", "Hi"}};
+    static const struct {
+        const char *zone;
+        time_t now;
+        const char *day;
+    } cases[] = {{"UTC", 1772755199, "\nToday Date: 05 Mar 2026\n\n"},
+                 {"UTC", 1772755200, "\nToday Date: 06 Mar 2026\n\n"},
+                 {"EAST-3", 1772755199, "\nToday Date: 06 Mar 2026\n\n"},
+                 {"WEST3", 1772755200, "\nToday Date: 05 Mar 2026\n\n"}};
+    struct scratch scratch;
+    char *text;
+    scratch_make(&scratch);
+    struct hc_tokenizer *tokenizer =
+        load_with_template(&scratch, "{%- if strftime_now is defined %}" LLAMA3_OF_TODAY "{%- endif %}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv("TZ", cases[i].zone, 1);
+        tzset();
+        cr_assert_eq(hc_tokenizer_chat_text(tokenizer, turns, 1, cases[i].now, &text, &error), HC_OK, "%s", error.text);
+        cr_assert(strstr(text, cases[i].day), "%zu: %s", i, text);
+        free(text);
+    }
+    time_t never = (time_t)LLONG_MAX; /* its year is no int */
+    cr_assert_eq(hc_tokenizer_chat_text(tokenizer, turns, 1, never, &text, &error), HC_ERR_ARGUMENT);
+    cr_assert_null(text);
+    hc_tokenizer_close(tokenizer);
     scratch_remove(&scratch);
 }
 
@@ -181,11 +244,12 @@ Test(tokenizer, turns_that_are_none)
         &scratch, "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
                   "'<|im_end|>' + '\\n'}}{% endfor %}{{ '<|im_start|>assistant\\n' }}");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        cr_assert_eq(hc_tokenizer_chat_text(tokenizer, cases[i], counts[i], &text, &error), HC_ERR_ARGUMENT, "%zu", i);
-    cr_assert_eq(hc_tokenizer_chat_text(tokenizer, NULL, 0, &text, &error), HC_ERR_ARGUMENT);
+        cr_assert_eq(hc_tokenizer_chat_text(tokenizer, cases[i], counts[i], 0, &text, &error), HC_ERR_ARGUMENT, "%zu",
+                     i);
+    cr_assert_eq(hc_tokenizer_chat_text(tokenizer, NULL, 0, 0, &text, &error), HC_ERR_ARGUMENT);
     hc_tokenizer_close(tokenizer);
     tokenizer = load_with_template(&scratch, NULL);
-    cr_assert_eq(hc_tokenizer_chat_text(tokenizer, cases[0], 1, &text, &error), HC_ERR_UNSUPPORTED);
+    cr_assert_eq(hc_tokenizer_chat_text(tokenizer, cases[0], 1, 0, &text, &error), HC_ERR_UNSUPPORTED);
     cr_assert(strstr(error.text, "no chat template"));
     hc_tokenizer_close(tokenizer);
     scratch_remove(&scratch);
@@ -199,7 +263,7 @@ Test(tokenizer, smollm2_conversation)
     struct hc_tokenizer *tokenizer;
     hc_tokens tokens;
     cr_assert_eq(hc_tokenizer_load(source, &tokenizer, &error), HC_OK, "%s", error.text);
-    cr_assert_eq(hc_tokenizer_chat(tokenizer, turns, 1, &tokens, &error), HC_OK, "%s", error.text);
+    cr_assert_eq(hc_tokenizer_chat(tokenizer, turns, 1, 0, &tokens, &error), HC_OK, "%s", error.text);
     struct hc_text text = decode(tokenizer, tokens, true);
     cr_assert_str_eq(
         text.bytes,
