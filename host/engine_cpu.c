@@ -269,8 +269,24 @@ static void cpu_let_go(struct hc_engine *engine)
     (void)engine;
 }
 
+hc_status hc_cpu_room(struct hc_engine *engine, uint64_t bytes, uint8_t **room, struct hc_error *error)
+{
+    struct hc_cpu_state *cpu = engine->state;
+    if (bytes > cpu->room_bytes) {
+        free(cpu->room);
+        cpu->room_bytes = 0;
+        cpu->room = bytes <= SIZE_MAX - 63 ? aligned_alloc(64, (size_t)(bytes + 63) / 64 * 64) : NULL;
+        if (!cpu->room)
+            return hc_no_memory(error);
+        cpu->room_bytes = (size_t)bytes;
+    }
+    *room = cpu->room;
+    return HC_OK;
+}
+
 static void cpu_destroy(struct hc_engine *engine)
 {
+    free(((struct hc_cpu_state *)engine->state)->room);
     free(engine->state);
     *engine = (struct hc_engine){0};
 }
@@ -301,7 +317,7 @@ hc_status hc_engine_cpu(struct hc_engine *engine, const struct hc_kernels *kerne
     struct hc_cpu_state *state = malloc(sizeof *state);
     if (!state)
         return hc_no_memory(error);
-    *state = (struct hc_cpu_state){kernels, threads};
+    *state = (struct hc_cpu_state){.kernels = kernels, .threads = threads};
     *engine = (struct hc_engine){.table = &cpu_table, .kernels = kernels, .state = state};
     return HC_OK;
 }

@@ -7,12 +7,19 @@
 struct hc_cpu_state {
     const struct hc_kernels *kernels;
     int threads;
+    void *room; /* hc_cpu_room */
+    size_t room_bytes;
 };
 
 static inline const struct hc_cpu_state *hc_cpu_state_of(const struct hc_engine *engine)
 {
     return engine->state;
 }
+
+/* What a call works in: at least so many bytes, 64-byte aligned, with no contents expected. The engine keeps it, for
+ * the next call, as a model takes thousands of calls: megabytes that come and go by turns with what stays leave holes
+ * in a heap. */
+hc_status hc_cpu_room(struct hc_engine *engine, uint64_t bytes, uint8_t **room, struct hc_error *error);
 
 /* Contracts: engine.h. */
 hc_status hc_cpu_window_largest(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,

@@ -20,19 +20,31 @@ static int team(const struct hc_cpu_state *cpu, uint64_t work)
     return work < (uint64_t)cpu->threads ? (int)(work ? work : 1) : cpu->threads;
 }
 
-/* An array for every thread, each on cache lines of its own. */
+/* An array for every thread of a team, each on cache lines of its own, in the engine's room. */
 struct arrays {
+    uint64_t each; /* bytes */
+    int threads;
     uint8_t *bytes;
-    size_t each;
 };
 
-static hc_status arrays_alloc(struct arrays *arrays, int threads, uint64_t bytes, struct hc_error *error)
+static struct arrays arrays_for(int threads, uint64_t bytes)
 {
-    arrays->each = (size_t)(bytes / 64 * 64 + 64);
-    if (arrays->each > SIZE_MAX / (size_t)threads)
-        return hc_no_memory(error);
-    arrays->bytes = aligned_alloc(64, arrays->each * (size_t)threads);
-    return arrays->bytes ? HC_OK : hc_no_memory(error);
+    return (struct arrays){.each = bytes / 64 * 64 + 64, .threads = threads};
+}
+
+/* The arrays of a call, one after another. */
+static hc_status arrays_place(struct hc_engine *engine, struct arrays *arrays, size_t count, struct hc_error *error)
+{
+    uint64_t bytes = 0;
+    uint8_t *room;
+    for (size_t i = 0; i < count; i++)
+        bytes += arrays[i].each * (uint64_t)arrays[i].threads;
+    hc_status status = hc_cpu_room(engine, bytes, &room, error);
+    for (size_t i = 0; status == HC_OK && i < count; i++) {
+        arrays[i].bytes = room;
+        room += arrays[i].each * (uint64_t)arrays[i].threads;
+    }
+    return status;
 }
 
 static void *my_array(const struct arrays *arrays)
@@ -47,8 +59,11 @@ struct row_run {
     const struct hc_cpu_state *cpu;
     const struct hc_piece *piece;
     uint64_t first_row, rows, at_once;
-    struct arrays weights, columns;
+    struct arrays arrays[2];
 };
+
+/* Of a row run. */
+enum { WEIGHTS, COLUMNS };
 
 static hc_status row_run_begin(struct row_run *run, struct hc_engine *engine, const struct hc_piece *piece,
                                uint64_t first_row, uint64_t rows, size_t column_bytes, struct hc_error *error)
@@ -60,14 +75,9 @@ static hc_status row_run_begin(struct row_run *run, struct hc_engine *engine, co
                             .rows = rows,
                             .at_once = min_u64(at_once, rows)};
     int threads = team(run->cpu, (rows + run->at_once - 1) / run->at_once);
-    hc_status status = arrays_alloc(&run->weights, threads, run->at_once * piece->columns * sizeof(float), error);
-    return status == HC_OK ? arrays_alloc(&run->columns, threads, piece->columns * column_bytes, error) : status;
-}
-
-static void row_run_end(struct row_run *run)
-{
-    free(run->weights.bytes);
-    free(run->columns.bytes);
+    run->arrays[WEIGHTS] = arrays_for(threads, run->at_once * piece->columns * sizeof(float));
+    run->arrays[COLUMNS] = arrays_for(threads, piece->columns * column_bytes);
+    return arrays_place(engine, run->arrays, 2, error);
 }
 
 static int64_t row_run_count(const struct row_run *run)
@@ -92,10 +102,10 @@ hc_status hc_cpu_window_largest(struct hc_engine *engine, const struct hc_piece 
     uint64_t bad = 0;
     hc_status status = row_run_begin(&run, engine, piece, first_row, rows, sizeof(float), error);
     if (status != HC_OK)
-        goto done;
+        return status;
 #pragma omp parallel num_threads(team(run.cpu, (uint64_t)row_run_count(&run))) reduction(+ : bad)
     {
-        float *weights = my_array(&run.weights), *mine = my_array(&run.columns);
+        float *weights = my_array(&run.arrays[WEIGHTS]), *mine = my_array(&run.arrays[COLUMNS]);
         memset(mine, 0, piece->columns * sizeof *mine);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < row_run_count(&run); i++) {
@@ -108,9 +118,7 @@ hc_status hc_cpu_window_largest(struct hc_engine *engine, const struct hc_piece 
             largest[j] = fmaxf(largest[j], mine[j]);
     }
     *non_finite += bad;
-done:
-    row_run_end(&run);
-    return status;
+    return HC_OK;
 }
 
 hc_status hc_cpu_window_squares(struct hc_engine *engine, const struct hc_piece *piece, uint64_t first_row,
@@ -119,11 +127,11 @@ hc_status hc_cpu_window_squares(struct hc_engine *engine, const struct hc_piece 
     struct row_run run;
     hc_status status = row_run_begin(&run, engine, piece, first_row, rows, sizeof(uint64_t), error);
     if (status != HC_OK)
-        goto done;
+        return status;
 #pragma omp parallel num_threads(team(run.cpu, (uint64_t)row_run_count(&run)))
     {
-        float *weights = my_array(&run.weights);
-        uint64_t *mine = my_array(&run.columns);
+        float *weights = my_array(&run.arrays[WEIGHTS]);
+        uint64_t *mine = my_array(&run.arrays[COLUMNS]);
         memset(mine, 0, piece->columns * sizeof *mine);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < row_run_count(&run); i++) {
@@ -135,9 +143,7 @@ hc_status hc_cpu_window_squares(struct hc_engine *engine, const struct hc_piece 
         for (uint64_t j = 0; j < piece->columns; j++)
             sums[j] += mine[j];
     }
-done:
-    row_run_end(&run);
-    return status;
+    return HC_OK;
 }
 
 /* ---- Rows of tiles -------------------------------------------------------------------------- */
@@ -256,27 +262,25 @@ static uint64_t group_count(const struct job *job)
     return (job->tile_rows * job->frame->tile_columns + TILES_AT_ONCE - 1) / TILES_AT_ONCE;
 }
 
-static hc_status job_alloc(struct job *job, struct hc_error *error)
+/* Its rows and tiles, and what threads work in. */
+static hc_status job_place(struct job *job, struct hc_engine *engine, struct hc_error *error)
 {
+    enum { ROWS, TILES, SCRATCH, VALUES, COUNT };
     uint64_t padded = hc_window_padded_columns(job->frame), weights = job->tile_rows * HC_TILE * padded;
     const struct hc_window_code *code = &job->coder->code;
-    job->rows = malloc(weights * sizeof *job->rows);
-    job->tiles = malloc(weights * sizeof *job->tiles);
-    hc_status status = job->rows && job->tiles ? HC_OK : hc_no_memory(error);
-    if (status == HC_OK)
-        status = arrays_alloc(&job->scratch, team(job->cpu, group_count(job)),
-                              job->cpu->kernels->window_encode.scratch_bytes(code->k, code->length), error);
-    if (status == HC_OK)
-        status = arrays_alloc(&job->values, team(job->cpu, job->tile_rows), HC_TILE * padded * sizeof(float), error);
+    const size_t scratch_bytes = job->cpu->kernels->window_encode.scratch_bytes(code->k, code->length);
+    struct arrays arrays[COUNT] = {
+        [ROWS] = arrays_for(1, weights * sizeof *job->rows),
+        [TILES] = arrays_for(1, weights * sizeof *job->tiles),
+        [SCRATCH] = arrays_for(team(job->cpu, group_count(job)), scratch_bytes),
+        [VALUES] = arrays_for(team(job->cpu, job->tile_rows), HC_TILE * padded * sizeof(float)),
+    };
+    hc_status status = arrays_place(engine, arrays, COUNT, error);
+    job->rows = (float *)(void *)arrays[ROWS].bytes;
+    job->tiles = (int16_t *)(void *)arrays[TILES].bytes;
+    job->scratch = arrays[SCRATCH];
+    job->values = arrays[VALUES];
     return status;
-}
-
-static void job_free(struct job *job)
-{
-    free(job->rows);
-    free(job->tiles);
-    free(job->scratch.bytes);
-    free(job->values.bytes);
 }
 
 hc_status hc_cpu_window_encode(struct hc_engine *engine, const struct hc_piece *piece,
@@ -293,9 +297,9 @@ hc_status hc_cpu_window_encode(struct hc_engine *engine, const struct hc_piece *
                       .tile_rows = tile_rows,
                       .codes = result->codes};
     int64_t bands = (int64_t)tile_rows, groups = (int64_t)group_count(&job);
-    hc_status status = job_alloc(&job, error);
+    hc_status status = job_place(&job, engine, error);
     if (status != HC_OK)
-        goto done;
+        return status;
 #pragma omp parallel for num_threads(team(job.cpu, tile_rows)) schedule(dynamic)
     for (int64_t i = 0; i < bands; i++)
         prepare_tiles(&job, (uint64_t)i);
@@ -305,9 +309,7 @@ hc_status hc_cpu_window_encode(struct hc_engine *engine, const struct hc_piece *
 #pragma omp parallel for num_threads(team(job.cpu, tile_rows)) schedule(dynamic)
     for (int64_t i = 0; i < bands; i++)
         finish_tiles(&job, (uint64_t)i, my_array(&job.values));
-done:
-    job_free(&job);
-    return status;
+    return HC_OK;
 }
 
 /* ---- Rows of tiles that are shared ------------------------------------------------------------ */
@@ -317,15 +319,13 @@ hc_status hc_cpu_window_factors(struct hc_engine *engine, const struct hc_piece 
                                 uint64_t first_row, uint64_t rows, float *factors, struct hc_error *error)
 {
     const struct job job = {.cpu = hc_cpu_state_of(engine), .piece = piece, .frame = frame, .coder = coder};
-    struct arrays buffers = {0};
-    hc_status status =
-        arrays_alloc(&buffers, team(job.cpu, rows), hc_window_padded_columns(frame) * sizeof(float), error);
+    struct arrays buffers = arrays_for(team(job.cpu, rows), hc_window_padded_columns(frame) * sizeof(float));
+    hc_status status = arrays_place(engine, &buffers, 1, error);
     if (status != HC_OK)
         return status;
 #pragma omp parallel for num_threads(team(job.cpu, rows)) schedule(dynamic)
     for (int64_t r = 0; r < (int64_t)rows; r++)
         factors[r] = prepare_row(&job, first_row + (uint64_t)r, my_array(&buffers));
-    free(buffers.bytes);
     return HC_OK;
 }
 
@@ -380,8 +380,8 @@ hc_status hc_cpu_window_search(struct hc_engine *engine, const struct hc_piece *
     const struct job job = {.cpu = hc_cpu_state_of(engine), .piece = piece, .frame = frame, .coder = coder};
     uint64_t each = hc_window_block_tiles(frame), step = TILES_AT_ONCE / each, steps = (blocks + step - 1) / step;
     size_t bytes = job.cpu->kernels->window_encode.scratch_bytes(coder->code.k, coder->code.length);
-    struct arrays scratch = {0};
-    hc_status status = arrays_alloc(&scratch, team(job.cpu, steps), bytes, error);
+    struct arrays scratch = arrays_for(team(job.cpu, steps), bytes);
+    hc_status status = arrays_place(engine, &scratch, 1, error);
     if (status != HC_OK)
         return status;
 #pragma omp parallel for num_threads(team(job.cpu, steps)) schedule(dynamic)
@@ -390,7 +390,6 @@ hc_status hc_cpu_window_search(struct hc_engine *engine, const struct hc_piece *
         search_blocks(&job, factors, first_block + at, min_u64(step, blocks - at),
                       codes + at * each * hc_window_tile_bytes(coder), my_array(&scratch));
     }
-    free(scratch.bytes);
     return HC_OK;
 }
 
@@ -415,15 +414,14 @@ hc_status hc_cpu_window_fit(struct hc_engine *engine, const struct hc_piece *pie
     const struct job job = {
         .cpu = hc_cpu_state_of(engine), .piece = piece, .frame = frame, .coder = coder, .result = result};
     uint64_t begin = first_row / HC_TILE, end = (first_row + rows + HC_TILE - 1) / HC_TILE;
-    struct arrays buffers = {0};
-    hc_status status = arrays_alloc(&buffers, team(job.cpu, end - begin),
-                                    (HC_TILE + 1) * hc_window_padded_columns(frame) * sizeof(float), error);
+    struct arrays buffers =
+        arrays_for(team(job.cpu, end - begin), (HC_TILE + 1) * hc_window_padded_columns(frame) * sizeof(float));
+    hc_status status = arrays_place(engine, &buffers, 1, error);
     if (status != HC_OK)
         return status;
 #pragma omp parallel for num_threads(team(job.cpu, end - begin)) schedule(dynamic)
     for (int64_t i = (int64_t)begin; i < (int64_t)end; i++)
         fit_rows(&job, coded, (uint64_t)i, first_row, first_row + rows, my_array(&buffers));
-    free(buffers.bytes);
     return HC_OK;
 }
 
@@ -436,9 +434,8 @@ hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_
     const struct hc_cpu_state *cpu = hc_cpu_state_of(engine);
     const size_t padded = hc_window_padded_columns(frame), bytes = frame->columns * hc_type_block_bytes(type);
     int64_t begin = (int64_t)(first_row / HC_TILE), end = (int64_t)((first_row + rows + HC_TILE - 1) / HC_TILE);
-    struct arrays buffers = {0};
-    hc_status status =
-        arrays_alloc(&buffers, team(cpu, (uint64_t)(end - begin)), HC_TILE * padded * sizeof(float), error);
+    struct arrays buffers = arrays_for(team(cpu, (uint64_t)(end - begin)), HC_TILE * padded * sizeof(float));
+    hc_status status = arrays_place(engine, &buffers, 1, error);
     if (status != HC_OK)
         return status;
 #pragma omp parallel for num_threads(team(cpu, (uint64_t)(end - begin))) schedule(dynamic)
@@ -452,6 +449,5 @@ hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_
             hc_engine_round(cpu->kernels, at, frame->columns, type, (uint8_t *)out + (r - first_row) * bytes);
         }
     }
-    free(buffers.bytes);
     return HC_OK;
 }
