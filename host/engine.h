@@ -150,7 +150,8 @@ struct hc_engine_table {
                             const struct hc_window_coder *coder, const struct hc_window_coded *coded,
                             uint64_t first_row, uint64_t rows, const struct hc_window_result *result,
                             struct hc_error *error);
-    /* codes and scales of the whole matrix; out: rows x columns of `type`, as hc_engine_round makes them. */
+    /* codes and scales of the whole matrix; out: rows x columns of `type`, as hc_engine_round makes them. Several
+     * threads may decode at once with an engine of the CPU. */
     hc_status (*window_decode)(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
                                uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error);

@@ -18,7 +18,7 @@ static inline const struct hc_cpu_state *hc_cpu_state_of(const struct hc_engine 
 
 /* What a call works in: at least so many bytes, 64-byte aligned, with no contents expected. The engine keeps it, for
  * the next call, as a model takes thousands of calls: megabytes that come and go by turns with what stays leave holes
- * in a heap. */
+ * in a heap. So calls that use it come from one thread at a time; decoding does not. */
 hc_status hc_cpu_room(struct hc_engine *engine, uint64_t bytes, uint8_t **room, struct hc_error *error);
 
 /* Contracts: engine.h. */

@@ -20,7 +20,7 @@ static int team(const struct hc_cpu_state *cpu, uint64_t work)
     return work < (uint64_t)cpu->threads ? (int)(work ? work : 1) : cpu->threads;
 }
 
-/* An array for every thread of a team, each on cache lines of its own, in the engine's room. */
+/* An array for every thread of a team, each on cache lines of its own. */
 struct arrays {
     uint64_t each; /* bytes */
     int threads;
@@ -32,7 +32,7 @@ static struct arrays arrays_for(int threads, uint64_t bytes)
     return (struct arrays){.each = bytes / 64 * 64 + 64, .threads = threads};
 }
 
-/* The arrays of a call, one after another. */
+/* The arrays of a call, one after another in the engine's room. */
 static hc_status arrays_place(struct hc_engine *engine, struct arrays *arrays, size_t count, struct hc_error *error)
 {
     uint64_t bytes = 0;
@@ -427,6 +427,7 @@ hc_status hc_cpu_window_fit(struct hc_engine *engine, const struct hc_piece *pie
 
 /* ---- Decoding ------------------------------------------------------------------------------- */
 
+/* In memory of its own, as several threads may decode with one engine. */
 hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_frame *frame,
                                const struct hc_window_coder *coder, const uint8_t *codes, const uint16_t *scales,
                                uint64_t first_row, uint64_t rows, hc_type type, void *out, struct hc_error *error)
@@ -435,9 +436,9 @@ hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_
     const size_t padded = hc_window_padded_columns(frame), bytes = frame->columns * hc_type_block_bytes(type);
     int64_t begin = (int64_t)(first_row / HC_TILE), end = (int64_t)((first_row + rows + HC_TILE - 1) / HC_TILE);
     struct arrays buffers = arrays_for(team(cpu, (uint64_t)(end - begin)), HC_TILE * padded * sizeof(float));
-    hc_status status = arrays_place(engine, &buffers, 1, error);
-    if (status != HC_OK)
-        return status;
+    buffers.bytes = aligned_alloc(64, buffers.each * (size_t)buffers.threads);
+    if (!buffers.bytes)
+        return hc_no_memory(error);
 #pragma omp parallel for num_threads(team(cpu, (uint64_t)(end - begin))) schedule(dynamic)
     for (int64_t i = begin; i < end; i++) {
         float *values = my_array(&buffers);
@@ -449,5 +450,6 @@ hc_status hc_cpu_window_decode(struct hc_engine *engine, const struct hc_window_
             hc_engine_round(cpu->kernels, at, frame->columns, type, (uint8_t *)out + (r - first_row) * bytes);
         }
     }
+    free(buffers.bytes);
     return HC_OK;
 }

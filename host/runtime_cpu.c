@@ -16,7 +16,7 @@ enum {
 struct cpu {
     const struct hc_kernels *kernels;
     int threads;
-    struct hc_engine engine; /* of one thread: shared, it has no state of its own */
+    struct hc_engine engine; /* of one thread; shared, as it does nothing but decode */
     struct hc_comm *comm;    /* NULL: alone; and */
     size_t *part_bytes;      /* of every rank, in a gathering */
     /* Working memory: inputs of products for every layer; for every thread a transformed row, what products need, a

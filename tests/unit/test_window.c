@@ -1,5 +1,6 @@
 /* The method `window` above its kernels: frames, and matrices that are coded, cut, and read in part. */
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -305,6 +306,62 @@ TIER_TEST(window, cuts)
     cr_assert_arr_eq(scales[0], scales[1], sizeof scales[0]);
     hc_window_frame_free(&frame);
     hc_window_coder_free(&coder);
+    matrix_free(m);
+    engine.table->destroy(&engine);
+}
+
+/* One of several threads that decode with the same engine. */
+struct decoding {
+    struct hc_engine *engine;
+    void *decoder;
+    const float *all; /* what it is to decode to */
+    uint64_t rows, columns, first;
+    bool wrong;
+};
+
+static void *decode_rows(void *user)
+{
+    struct decoding *d = user;
+    float *out = malloc(HC_TILE * d->columns * sizeof *out);
+    for (uint64_t i = 0; i < 500; i++) {
+        uint64_t row = (d->first + i * 7) % (d->rows - HC_TILE), from = row * d->columns;
+        hc_status status =
+            hc_method_window.decode(d->engine, d->decoder, from, HC_TILE * d->columns, HC_TYPE_F32, out, NULL);
+        d->wrong |= status != HC_OK || memcmp(out, d->all + from, HC_TILE * d->columns * sizeof *out) != 0;
+    }
+    free(out);
+    return NULL;
+}
+
+/* As the rows of an embedding are, of several tokens at once. */
+Test(window, decoding_by_threads)
+{
+    enum { ROWS = 200, COLUMNS = 80, THREADS = 4 };
+    struct hc_kernels kernels;
+    hc_kernels_init(&kernels, HC_TIER_BEST);
+    struct hc_engine engine = engine_of(&kernels, 1);
+    struct matrix *m = matrix_make(ROWS, COLUMNS);
+    struct stored stored = encode(&engine, m, 4, 12, HC_COLUMNS_NORM);
+    struct hc_shape shape = {ROWS, COLUMNS};
+    const uint8_t *parts[HC_MAX_PARTS];
+    float all[ROWS * COLUMNS];
+    struct decoding decodings[THREADS];
+    pthread_t threads[THREADS];
+    void *decoder;
+    decode(&engine, m, &stored, 0, m->piece.weights, all);
+    for (int p = 0; p < HC_MAX_PARTS; p++)
+        parts[p] = stored.sink.bytes[p];
+    cr_assert_eq(hc_method_window.open(stored.coded.parameters, &shape, parts, &decoder, NULL), HC_OK);
+    for (uint64_t i = 0; i < THREADS; i++) {
+        decodings[i] = (struct decoding){&engine, decoder, all, ROWS, COLUMNS, i * 31, false};
+        cr_assert_eq(pthread_create(&threads[i], NULL, decode_rows, &decodings[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        cr_assert_not(decodings[i].wrong, "thread %d", i);
+    }
+    hc_method_window.close(decoder);
+    stored_free(&stored);
     matrix_free(m);
     engine.table->destroy(&engine);
 }
