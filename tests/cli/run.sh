@@ -301,6 +301,16 @@ printf '%0900d\nHello\n' 0 | "$HYPERC" chat talker --temp 0 -n 8 --json >"$stdou
 says "more than the context"
 json answers.0 null
 json answers.# 2
+printf 'Hello\0 you\n' | "$HYPERC" chat talker --temp 0 -n 8 >"$stdout" 2>"$stderr" && fail "a zero byte"
+says "there can be no zero byte in a question"
+[ ! -s "$stdout" ] || fail "an answer to what is before a zero byte"
+printf 'Tell me\ra story\r\n/exit\r\nNo more' | "$HYPERC" chat talker --temp 0 -n 8 --json >"$stdout" 2>"$stderr" ||
+    fail "lines with returns"
+json answers.# 1
+json prompt_tokens
+returns=$(cat "$scratch/json")
+hyperc 0 chat talker --temp 0 -n 8 -p $'Tell me\ra story' --json
+json prompt_tokens "$returns"
 if [ -w /dev/full ]; then
     for options in "" --json; do
         code=0
