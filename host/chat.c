@@ -80,7 +80,9 @@ static bool squeeze(const char *at, struct hc_text *out)
         const char *end = strncmp(at, "{{", 2) == 0 ? "}}" : strncmp(at, "{%", 2) == 0 ? "%}" : NULL;
         if (strncmp(at, "{#", 2) == 0) {
             const char *behind = strstr(at, "#}");
-            at = behind ? behind + 2 : at + strlen(at);
+            if (!behind)
+                return hc_text_add(out, "{%", 2); /* as a tag without an end, which nobody renders */
+            at = behind + 2;
             continue;
         }
         fits = hc_text_add(out, at, end ? 2 : 1);
@@ -248,11 +250,7 @@ static bool find_day(const char *squeezed, struct hc_chat *chat)
 static bool read_llama3(const char *squeezed, struct hc_chat *chat)
 {
     static const char cut[] = "'Cutting Knowledge Date: ";
-    bool said = has(squeezed, "'<|start_header_id|>'+message.role+'<|end_header_id|>\n\n'+message.content|trim+"
-                              "'<|eot_id|>'");
     const char *dates = strstr(squeezed, cut);
-    if (!said || !has(squeezed, "'<|start_header_id|>assistant<|end_header_id|>\n\n'"))
-        return true;
     if (!dates) {
         chat->kind = HC_CHAT_LLAMA3;
         return true;
@@ -330,14 +328,317 @@ static bool read_kind(const char *squeezed, struct hc_chat *chat)
     return has(squeezed, "[INST]") ? read_mistral(squeezed, chat) : read_zephyr(squeezed, chat);
 }
 
+/* ---- Holding a template to its kind ---------------------------------------------------------
+ *
+ * The expressions that tell a kind may stand among others that change the text. What matters is seen in the bare
+ * template: the squeezed one's tags, without the spaces between them and without what is for tools, which are never
+ * given. */
+enum { MOST_DEPTH = 32 };
+
+/* A bare template in the making. */
+struct baring {
+    struct hc_text *out;
+    bool dropped; /* the branch at hand is for tools */
+    size_t depth; /* of conditions and loops */
+    struct {
+        bool outer;   /* `dropped` around it */
+        bool written; /* its first tag is there */
+    } levels[MOST_DEPTH];
+};
+
+static bool begins(const char *at, const char *text)
+{
+    return strncmp(at, text, strlen(text)) == 0;
+}
+
+/* Steps over `text`, if it is there. */
+static bool skip(const char **at, const char *text)
+{
+    bool there = begins(*at, text);
+    *at += there ? strlen(text) : 0;
+    return there;
+}
+
+/* What is behind the tag at `at`; NULL: it is none, or has no end. */
+static const char *behind_tag(const char *at)
+{
+    const char *close = begins(at, "{{") ? "}}" : "%}";
+    if (!begins(at, "{{") && !begins(at, "{%"))
+        return NULL;
+    for (at += 2; at && *at; at++) {
+        if (begins(at, close))
+            return at + 2;
+        if (*at == '\'' && !(at = strchr(at + 1, '\'')))
+            return NULL;
+    }
+    return NULL;
+}
+
+/* Whether a condition never holds without tools. */
+static bool is_for_tools(const char *condition)
+{
+    static const char *const conditions[] = {"tools%}",
+                                             "custom_toolsisdefined%}",
+                                             "builtin_toolsisdefined%}",
+                                             "builtin_toolsisdefinedortoolsisnotnone%}",
+                                             "toolsisnotnone%}",
+                                             "toolsisnotnoneandnottools_in_user_message%}",
+                                             "tools_in_user_messageandnottoolsisnone%}",
+                                             "toolsisiterableandtools|length>0%}",
+                                             "'tool_calls'inmessage%}",
+                                             "message.tool_calls%}",
+                                             "message.role=='tool'%}",
+                                             "message.role=='tool'ormessage.role=='ipython'%}"};
+    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++)
+        if (begins(condition, conditions[i]))
+            return true;
+    return false;
+}
+
+/* Adds the tag [tag, end). *sound becomes false where branches do not fit together. False if memory is out. */
+static bool add_bare(struct baring *bare, const char *tag, const char *end, bool *sound)
+{
+    bool opens = begins(tag, "{%if") || begins(tag, "{%for"), other = begins(tag, "{%elif");
+    bool rest = begins(tag, "{%else%}"), closes = begins(tag, "{%endif%}") || begins(tag, "{%endfor%}");
+    if (!opens && !other && !rest && !closes)
+        return bare->dropped || hc_text_add(bare->out, tag, (size_t)(end - tag));
+    *sound = opens ? bare->depth < MOST_DEPTH : bare->depth > 0;
+    if (!*sound)
+        return true;
+    if (opens) {
+        bare->levels[bare->depth].written = false;
+        bare->levels[bare->depth++].outer = bare->dropped;
+    }
+    const bool outer = bare->levels[bare->depth - 1].outer;
+    bool *written = &bare->levels[bare->depth - 1].written, fits = true;
+    bare->dropped = outer || (begins(tag, "{%if") && is_for_tools(tag + 4)) || (other && is_for_tools(tag + 6));
+    if (other && !*written && !bare->dropped) { /* the first that is left */
+        fits = hc_text_add_string(bare->out, "{%");
+        tag += 4;
+    }
+    if (opens || other)
+        *written = *written || !bare->dropped;
+    bare->depth -= closes;
+    return fits && (!*written || bare->dropped || hc_text_add(bare->out, tag, (size_t)(end - tag)));
+}
+
+/* *sound: the tags are whole, and there is nothing but spaces between them. False if memory is out. */
+static bool make_bare(const char *squeezed, struct hc_text *out, bool *sound)
+{
+    struct baring bare = {.out = out};
+    bool fits = hc_text_add(out, "", 0);
+    *sound = !has(squeezed, "{%raw");
+    for (const char *at = squeezed, *end; *sound && fits && *at; at = end) {
+        end = strchr(" \t\r\n", *at) ? at + 1 : behind_tag(at);
+        *sound = end != NULL;
+        if (end && *at == '{')
+            fits = add_bare(&bare, at, end, sound);
+    }
+    *sound = *sound && bare.depth == 0;
+    return fits;
+}
+
+static size_t count_of(const char *bare, const char *expression)
+{
+    size_t count = 0;
+    for (const char *at = bare; (at = strstr(at, expression)) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* The first tag from `bare` on that begins so: what a literal holds is none. */
+static const char *find_tag(const char *bare, const char *text)
+{
+    for (const char *at = bare; *at; at = behind_tag(at))
+        if (begins(at, text))
+            return at;
+    return NULL;
+}
+
+static bool is_output(const char *tag)
+{
+    return begins(tag, "{{") && !begins(tag, "{{raise_exception(");
+}
+
+/* Outputs before `end`. */
+static size_t count_outputs(const char *bare, const char *end)
+{
+    size_t count = 0;
+    for (const char *at = bare; at < end; at = behind_tag(at))
+        count += is_output(at);
+    return count;
+}
+
+/* Whether `place` is on no condition, and in no loop. */
+static bool is_outermost(const char *bare, const char *place)
+{
+    size_t depth = 0;
+    for (const char *at = bare; at < place; at = behind_tag(at)) {
+        depth += begins(at, "{%if") || begins(at, "{%for");
+        depth -= begins(at, "{%endif%}") || begins(at, "{%endfor%}");
+    }
+    return depth == 0;
+}
+
+/* Whether the beginning of a text, where it is said by itself, is said before all else and always. */
+static bool is_bos_first(const char *bare)
+{
+    static const char expression[] = "{{bos_token}}";
+    const char *at = find_tag(bare, expression);
+    return !at || (is_outermost(bare, at) && count_outputs(bare, at) == 0 && !has(at + 1, expression));
+}
+
+/* A system prompt of the template's own has to be there where there is no other, and only there. */
+static bool is_chatml_system(const char *output)
+{
+    static const char begin[] = "{{'<|im_start|>system\n", end[] = "<|im_end|>\n'}}";
+    return begins(output, begin) && comes_after(output, behind_tag(output), end);
+}
+
+static bool is_chatml_default(const char *bare, const char *output)
+{
+    const char *literal = output + 3, *end = strchr(literal, '\'');
+    return !begins(end, "'}}") || comes_after(bare, output, "{%else%}") || comes_after(bare, output, "!='system'%}");
+}
+
+/* Only what the user says is said, thoughts apart. */
+static bool is_chatml_content(const char *bare)
+{
+    static const char set[] = "{%setcontent=";
+    for (const char *at = strstr(bare, set); at; at = strstr(at, set)) {
+        at += strlen(set);
+        bool whole = begins(at, "message.content%}") || begins(at, "''%}");
+        skip(&at, "message.");
+        if (!whole && !begins(at, "content.split('</think>')[-1].lstrip('\n')%}"))
+            return false;
+    }
+    return true;
+}
+
+/* Whether roles are called what they are. */
+static bool is_chatml_roles(const char *bare)
+{
+    static const char begin[] = "'<|im_start|>";
+    for (const char *at = strstr(bare, begin); at; at = strstr(at, begin)) {
+        at += strlen(begin);
+        if (!begins(at, "'") && !begins(at, "system\n") && !begins(at, "user\n") && !begins(at, "assistant\n"))
+            return false;
+    }
+    return true;
+}
+
+static bool holds_chatml(const char *bare)
+{
+    static const char loop[] = "{%formessagein", set[] = "{%setsystem_message='";
+    const char *said = strstr(bare, "'<|im_start|>'+message.role+'\n'+"), *begin = NULL;
+    for (const char *at = find_tag(bare, loop); at && at < said; at = find_tag(behind_tag(at), loop))
+        begin = at;
+    if (!begin || !is_chatml_content(bare) || !is_chatml_roles(bare) ||
+        count_of(bare, set) > count_of(bare, "{%setsystem_message=''%}"))
+        return false;
+    for (const char *at = bare; *at; at = behind_tag(at)) {
+        bool system = is_output(at) && is_chatml_system(at);
+        if (system && !is_chatml_default(bare, at))
+            return false;
+        if (at < begin && is_output(at) && !system && !begins(at, "{{bos_token}}"))
+            return false;
+    }
+    return true;
+}
+
+static bool skip_day(const char **at)
+{
+    if (!begins(*at, "{%setdate_string="))
+        return false;
+    *at = behind_tag(*at);
+    return true;
+}
+
+/* Whether the day is set once, whatever the conversation. */
+static bool holds_llama3_day(const char *bare)
+{
+    const char *begin = find_tag(bare, "{%ifnotdate_stringisdefined%}"), *at = begin;
+    if (!at)
+        at = find_tag(bare, "{%ifstrftime_nowisdefined%}{%setdate_string=");
+    if (!at || !is_outermost(bare, at))
+        return false;
+    if (begin)
+        at = behind_tag(at);
+    bool asks = skip(&at, "{%ifstrftime_nowisdefined%}"), sound = skip_day(&at);
+    size_t sets = 1;
+    if (asks && skip(&at, "{%else%}")) {
+        sound = sound && skip_day(&at);
+        sets++;
+    }
+    sound = sound && (!asks || skip(&at, "{%endif%}")) && (!begin || skip(&at, "{%endif%}"));
+    return sound && count_of(bare, "{%setdate_string=") == sets;
+}
+
+/* Before the loop at `loop`: the dates and then the conversation's system prompt, or nothing. */
+static bool holds_llama3_system(const char *bare, const char *loop)
+{
+    static const char set[] = "{%ifmessages[0].role=='system'%}{%setsystem_message=messages[0].content|trim%}"
+                              "{%setmessages=messages[1:]%}{%else%}{%setsystem_message=''%}{%endif%}";
+    const char *at = find_tag(bare, "{{'<|start_header_id|>system<|end_header_id|>\n\n'}}{{'Cutting Knowledge Date: ");
+    size_t bos = has(bare, "{{bos_token}}"), whole = has(bare, "{%setloop_messages=messages%}");
+    if (count_of(bare, "{%setloop_messages=") != whole || begins(loop, "{%formessageinloop_messages%}") != (whole > 0))
+        return false;
+    if (!has(bare, "Cutting Knowledge Date: "))
+        return count_outputs(bare, loop) == bos && !has(bare, "{%setmessages=");
+    const char *sets = find_tag(bare, set);
+    if (!at || !sets || !is_outermost(bare, at) || !is_outermost(bare, sets) || !holds_llama3_day(bare))
+        return false;
+    at = behind_tag(behind_tag(at));
+    return skip(&at, "{{'Today Date: '+date_string+'\n\n'}}{{system_message}}{{'<|eot_id|>'}}") &&
+           count_outputs(bare, loop) == bos + 5 && count_of(bare, "{%setsystem_message=") == 2 &&
+           count_of(bare, "{%setmessages=") == 1;
+}
+
+#define LLAMA3_SAID "'<|start_header_id|>'+message.role+'<|end_header_id|>\n\n'+message.content|trim+'<|eot_id|>'"
+#define LLAMA3_ANSWER "{{'<|start_header_id|>assistant<|end_header_id|>\n\n'}}"
+
+/* All turns are said, each as the others are; then the answer begins, and nothing follows. */
+static bool holds_llama3(const char *bare)
+{
+    const char *at = find_tag(bare, "{%formessagein");
+    const bool bos = has(bare, "{{bos_token}}");
+    if (!at || !holds_llama3_system(bare, at))
+        return false;
+    at = behind_tag(at);
+    bool some = skip(&at, "{%ifnot(message.role=='ipython'ormessage.role=='tool'or'tool_calls'inmessage)%}");
+    bool said = bos && skip(&at, "{{" LLAMA3_SAID "}}");
+    if (!said && skip(&at, "{%setcontent=" LLAMA3_SAID "%}"))
+        said = (bos || skip(&at, "{%ifloop.index0==0%}{%setcontent=bos_token+content%}{%endif%}")) &&
+               skip(&at, "{{content}}");
+    if (!said || (some && !skip(&at, "{%endif%}")) || !skip(&at, "{%endfor%}"))
+        return false;
+    bool asked = skip(&at, "{%ifadd_generation_prompt%}");
+    return skip(&at, LLAMA3_ANSWER) && (!asked || skip(&at, "{%endif%}")) && !*at;
+}
+
+static bool holds(const char *bare, const struct hc_chat *chat)
+{
+    if (!is_bos_first(bare))
+        return false;
+    if (chat->kind == HC_CHAT_CHATML)
+        return holds_chatml(bare);
+    if (chat->kind == HC_CHAT_LLAMA3)
+        return holds_llama3(bare);
+    return chat->kind != HC_CHAT_ZEPHYR || (count_outputs(bare, bare + strlen(bare)) == 4 && !has(bare, "{%setm"));
+}
+
 static bool recognise(const char *squeezed, struct hc_chat *chat)
 {
-    chat->begins_with_bos = has(squeezed, "{{bos_token}}");
-    if (!read_kind(squeezed, chat))
-        return false;
-    if (has(squeezed, "strftime_now(") && !chat->asks_day)
-        chat->kind = HC_CHAT_UNKNOWN; /* it tells a day somewhere else */
-    return true;
+    struct hc_text bare = {0};
+    bool sound, fits = make_bare(squeezed, &bare, &sound) && (!sound || read_kind(squeezed, chat));
+    if (fits && sound) {
+        chat->begins_with_bos = has(bare.bytes, "{{bos_token}}");
+        sound = holds(bare.bytes, chat) && (chat->asks_day || !has(squeezed, "strftime_now("));
+    }
+    if (!sound)
+        chat->kind = HC_CHAT_UNKNOWN;
+    hc_text_free(&bare);
+    return fits;
 }
 
 hc_status hc_chat_read(const char *text, const char *bos, const char *eos, struct hc_chat *chat, struct hc_error *error)

@@ -2,7 +2,7 @@
  *
  * Models carry a program, in Jinja, that turns a conversation into a text. It is not run: the kinds in use are known by
  * the expressions in it, and what differs between models of one kind is taken from there. A template that is none of
- * these, or has other expressions where they matter, is not known. Where a template asks for today's date
+ * these, or has other expressions where they matter, or says more, is not known. Where a template asks for today's date
  * (strftime_now), as LLaMA 3.2 does, its text depends on the day; a date that it has by itself stays.
  *
  *   "chatml"   <|im_start|>ROLE ... <|im_end|>              SmolLM2, Qwen; with a system prompt of its own, or without

@@ -157,13 +157,28 @@ static int print_end_of_answer(const struct chat_state *state, const struct comm
     return code;
 }
 
-/* False where the input ends, with /exit too; *code tells if it is for want of memory, or cannot be read. */
+/* Takes away the newline at the end, of either kind. False if a zero byte is in the line, which would end it. */
+static bool cut_line(char *line, size_t bytes)
+{
+    bool whole = strlen(line) == bytes;
+    if (bytes && line[bytes - 1] == '\n') {
+        line[--bytes] = 0;
+        if (bytes && line[bytes - 1] == '\r')
+            line[--bytes] = 0;
+    }
+    return whole;
+}
+
+/* False where the input ends, with /exit too; *code tells if it cannot be read, or has no text. */
 static bool read_line(char **line, size_t *room, const struct common_options *common, int *code)
 {
     char message[128];
-    if (getline(line, room, stdin) >= 0) {
-        (*line)[strcspn(*line, "\r\n")] = 0;
+    ssize_t bytes = getline(line, room, stdin);
+    if (bytes >= 0 && cut_line(*line, (size_t)bytes))
         return strcmp(*line, "/exit") != 0;
+    if (bytes >= 0) {
+        *code = report_failure(common, HC_ERR_ARGUMENT, "there can be no zero byte in a question");
+        return false;
     }
     if (!feof(stdin)) {
         snprintf(message, sizeof message, "cannot read the input: %s", strerror(errno));

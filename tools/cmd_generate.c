@@ -18,7 +18,7 @@ struct generate_state {
 };
 
 static const struct option_spec specs[] = {
-    {"prompt", "TEXT", "the text to continue; it may be empty", 'p'},
+    {"prompt", "TEXT", "the text to continue, or with --system to answer; it may be empty", 'p'},
     {"file", "FILE", "the same from a file, - is stdin; a newline at its end does not count", 'f'},
     {"system", "TEXT", "answer the prompt as a user's, in the model's chat format, with this system prompt", 0},
     {"no-bos", NULL, "put nothing before the prompt that the tokenizer puts there", 0},
@@ -190,8 +190,8 @@ static int run(const struct common_options *common, int count, char **operands, 
 
 const struct command command_generate = {
     .name = "generate",
-    .operands = "DIR -p TEXT",
-    .summary = "Continue a text with a model, compressed or not",
+    .operands = "DIR -p TEXT|-f FILE",
+    .summary = "Continue a text with a model, compressed or not, or answer it with --system",
     .options = specs,
     .shared_options = generation_specs,
     .least_operands = 1,

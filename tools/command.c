@@ -16,7 +16,7 @@ static const struct option_spec common_specs[] = {
     {"devices", "LIST", "several of them, separated by commas, which work together", 0},
     {"timeout", "S", "under mpirun: seconds after which a process that does not answer is lost (300)", 0},
     {"json", NULL, "print one JSON object", 0},
-    {"quiet", NULL, "no progress", 'q'},
+    {"quiet", NULL, "no progress; generate and chat: no figures", 'q'},
     {"help", NULL, "this text", 'h'},
     {NULL, NULL, NULL, 0},
 };

@@ -80,9 +80,10 @@ typedef struct hc_turn {
 
 /* The tokens of a conversation in the model's own format, up to where the assistant's next answer begins.
  * now: when it is, as some models are told today's date, in local time: the same for the whole of a conversation, even
- * one that passes midnight, or all of it would have to be evaluated again. HC_ERR_UNSUPPORTED if the model's template
- * is not one that is known, or takes no system prompt; HC_ERR_DIFFERENT if processes that share the network do not get
- * the same tokens. */
+ * one that passes midnight, or all of it would have to be evaluated again.
+ * HC_ERR_ARGUMENT: the turns are not [system,] user, assistant, user, ... user; or `now` has no date.
+ * HC_ERR_UNSUPPORTED: the model has no tokenizer, no template or none that is known, or it takes no system prompt.
+ * HC_ERR_DIFFERENT: processes that share the network do not get the same tokens. */
 hc_status hc_chat_tokens(hc_context *context, const hc_network *network, const hc_turn *turns, size_t count, time_t now,
                          hc_tokens *tokens);
 

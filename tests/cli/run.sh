@@ -301,6 +301,16 @@ printf '%0900d\nHello\n' 0 | "$HYPERC" chat talker --temp 0 -n 8 --json >"$stdou
 says "more than the context"
 json answers.0 null
 json answers.# 2
+printf 'Hello\0 you\n' | "$HYPERC" chat talker --temp 0 -n 8 >"$stdout" 2>"$stderr" && fail "a zero byte"
+says "there can be no zero byte in a question"
+[ ! -s "$stdout" ] || fail "an answer to what is before a zero byte"
+printf 'Tell me\ra story\r\n/exit\r\nNo more' | "$HYPERC" chat talker --temp 0 -n 8 --json >"$stdout" 2>"$stderr" ||
+    fail "lines with returns"
+json answers.# 1
+json prompt_tokens
+returns=$(cat "$scratch/json")
+hyperc 0 chat talker --temp 0 -n 8 -p $'Tell me\ra story' --json
+json prompt_tokens "$returns"
 if [ -w /dev/full ]; then
     for options in "" --json; do
         code=0
@@ -375,6 +385,8 @@ copy_model "$story" today
 cat >today/chat_template.jinja <<'JINJA'
 {{- bos_token }}{%- if strftime_now is defined %}{%- set date_string = strftime_now("%d %b %Y") %}{%- else %}
 {%- set date_string = "26 Jul 2024" %}{%- endif %}
+{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] | trim %}
+{%- set messages = messages[1:] %}{%- else %}{%- set system_message = "" %}{%- endif %}
 {{- "<|start_header_id|>system<|end_header_id|>\n\n" }}{{- "Cutting Knowledge Date: December 2023\n" }}
 {{- "Today Date: " + date_string + "\n\n" }}{{- system_message }}{{- "<|eot_id|>" }}{%- for message in messages %}
 {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}

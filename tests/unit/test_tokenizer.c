@@ -190,10 +190,14 @@ Test(tokenizer, conversations_of_a_day)
 }
 
 #define LLAMA3_OF_TODAY                                                                                                \
-    "{%- set date_string = strftime_now('%d %b %Y') %}"                                                                \
-    "{{- 'Cutting Knowledge Date: December 2023\\n' }}{{- 'Today Date: ' + date_string + '\\n\\n' }}"                  \
-    "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + "           \
-    "'<|eot_id|>' }}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}"
+    "{{- bos_token }}{%- if strftime_now is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}"   \
+    "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] | trim %}"               \
+    "{%- set messages = messages[1:] %}{%- else %}{%- set system_message = '' %}{%- endif %}"                          \
+    "{{- '<|start_header_id|>system<|end_header_id|>\\n\\n' }}{{- 'Cutting Knowledge Date: December 2023\\n' }}"       \
+    "{{- 'Today Date: ' + date_string + '\\n\\n' }}{{- system_message }}{{- '<|eot_id|>' }}"                           \
+    "{%- for message in messages %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + "         \
+    "message['content'] | trim + '<|eot_id|>' }}{%- endfor %}"                                                         \
+    "{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}"
 
 /* In local time. */
 Test(tokenizer, days_change_at_midnight)
@@ -210,8 +214,7 @@ Test(tokenizer, days_change_at_midnight)
     struct scratch scratch;
     char *text;
     scratch_make(&scratch);
-    struct hc_tokenizer *tokenizer =
-        load_with_template(&scratch, "{%- if strftime_now is defined %}" LLAMA3_OF_TODAY "{%- endif %}");
+    struct hc_tokenizer *tokenizer = load_with_template(&scratch, LLAMA3_OF_TODAY);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         setenv("TZ", cases[i].zone, 1);
         tzset();
